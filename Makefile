@@ -1,0 +1,72 @@
+# The front door. Every target sets up what it needs; a second call skips what is done.
+# PYTHON=python3.12 make test   uses another interpreter (3.11 or newer).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlvgm/data/fashion-mnist
+MEMBERS := core $(wildcard plugins/mlvgm-*)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The tests' models are small: more threads cost more than they give, and change last digits.
+test test-slow: export OMP_NUM_THREADS := 1
+
+.PHONY: help demo test test-slow lint bench data clean
+
+help:
+	@echo "make demo       attack a classifier behind the NVAE defence, about five minutes on two cores"
+	@echo "make test       the test suite"
+	@echo "make test-slow  the tests that take minutes"
+	@echo "make lint       ruff and mypy"
+	@echo "make bench      benchmarks; each prints ratios"
+	@echo "make data       the full Fashion-MNIST, without root (Debian and Ubuntu)"
+	@echo "make clean      remove the environment"
+
+demo: $(VENV)/installed
+	$(BIN)/mlvgm run purify --generator nvae --attack autoattack
+
+test: $(VENV)/developing
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-slow: $(VENV)/developing
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(VENV)/developing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/developing
+	@for file in tests/benchmarks/*.py plugins/*/benchmarks/*.py; do \
+	  if [ -e "$$file" ]; then echo "== $$file"; $(BIN)/python "$$file" || exit 1; fi; \
+	done
+
+data: $(DATA)/train-images-idx3-ubyte.gz
+
+# Members and the root in one call contradict each other (a pip that sees both refuses), hence two.
+$(VENV)/installed: pyproject.toml hatch_build.py $(MEMBERS:%=%/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "python3 -m venv does not work; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "installing into $(VENV); torch is large, this takes a minute or more"
+	$(PIP) install --quiet $(MEMBERS:%=--editable ./%)
+	$(PIP) install --quiet --no-deps --editable .
+	@touch $@
+
+# Not an extra of the root: pip would replace the editable members by copies.
+$(VENV)/developing: $(VENV)/installed requirements-dev.txt
+	$(PIP) install --quiet --requirement requirements-dev.txt
+	$(PIP) install --quiet --no-deps torchattacks
+	@touch $@
+
+# A package of the distribution, unpacked without being installed.
+$(DATA)/train-images-idx3-ubyte.gz:
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cd "$$folder" && \
+	if ! { apt-get download dataset-fashion-mnist || { apt-get update && apt-get download dataset-fashion-mnist; }; }; then \
+	  echo "Debian's package dataset-fashion-mnist is not to be had here. Put the four *-ubyte.gz files of" >&2; \
+	  echo "https://github.com/zalandoresearch/fashion-mnist into $(DATA)" >&2; exit 1; \
+	fi && \
+	dpkg-deb -x dataset-fashion-mnist_*.deb . && mkdir -p "$(DATA)" && \
+	install -m 644 usr/share/datasets/fashion-mnist/*.gz "$(DATA)" && echo "Fashion-MNIST is in $(DATA)"
+
+clean:
+	rm -rf $(VENV)

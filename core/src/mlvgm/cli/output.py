@@ -1,0 +1,94 @@
+"""What the commands print: plans and tables for people on stderr or stdout, one JSON object for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlvgm.pipelines.purify import RowResult
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def emit_json(value: object) -> None:
+    """The one object a machine reads, on stdout."""
+    print(json.dumps(value, indent=1, sort_keys=True))
+
+
+def print_plan(plan: Mapping[str, str]) -> None:
+    """Titled lines on stderr."""
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column()
+    for title, text in plan.items():
+        grid.add_row(title, text)
+    Console(stderr=True, highlight=False).print(grid)
+
+
+def print_results(rows: list[RowResult]) -> None:
+    """The comparison table, on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="accuracy in % with 95 % intervals, same images in every row", title_justify="left")
+    table.add_column("defence")
+    for title in ("clean\nvotes", "robust\nvotes", "clean\nsingle draw", "robust\nsingle draw", "ms per\nimage", "s"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        figures = [e.percent() for e in (row.clean, row.robust, row.clean_single, row.robust_single)]
+        table.add_row(row.label, *figures, f"{row.decision_milliseconds:.1f}", f"{row.seconds:.0f}")
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    console.print(table)
+
+
+@contextmanager
+def progress_bar(title: str, *, shown: bool = True) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on stderr, only on a terminal; gives ``update(done, total, message)``."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda done, total, message: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, TextColumn("{task.fields[message]}"), console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=None, message="")
+
+        def update(done: int, total: int, message: str) -> None:
+            progress.update(task, completed=done, total=total, message=message)
+
+        yield update
+
+
+def json_ready(value: Any) -> Any:
+    """NaN has no place in JSON: it becomes null."""
+    if isinstance(value, dict):
+        return {key: json_ready(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [json_ready(item) for item in value]
+    return None if isinstance(value, float) and value != value else value

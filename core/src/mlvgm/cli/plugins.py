@@ -1,0 +1,184 @@
+"""``mlvgm plugins``: what is installed, what it offers, whether it works."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlvgm.cli import completion
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from mlvgm.plugins.load import Resolved
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to ``app``."""
+    plugins = typer.Typer(help="What is installed, what it offers, whether it works.", no_args_is_help=True)
+    plugins.command("list")(list_plugins)
+    plugins.command("info")(info)
+    plugins.command("doctor")(doctor)
+    app.add_typer(plugins, name="plugins")
+
+
+def list_plugins(
+    kind: Annotated[str | None, typer.Option(help="Only this kind.", autocompletion=completion.kinds)] = None,
+    check: Annotated[bool, typer.Option("--check", help="Import each; exit code 1 if one does not work.")] = False,
+    json: Json = False,
+) -> None:
+    """List the installed plugins; imports none of them."""
+    from mlvgm.errors import CheckFailed, PluginError, unknown
+    from mlvgm.plugins.descriptors import KINDS
+    from mlvgm.plugins.index import HOOKS, Index
+
+    if kind is not None and kind not in (*KINDS, HOOKS):
+        raise unknown("kind of plugin", kind, (*KINDS, HOOKS), error=PluginError)
+    index = Index.installed()
+    entries = index.entries(kind)
+    problems = index.duplicates()
+    if check:
+        from mlvgm.plugins.doctor import check_plugins
+
+        problems = tuple(found for found in check_plugins(index, kind) if found.status == "problem")
+    if json:
+        from mlvgm.cli.output import emit_json
+
+        emit_json(
+            {"plugins": [entry.record() for entry in entries], "problems": [vars(problem) for problem in problems]}
+        )
+    else:
+        rows = [(entry.kind, entry.name, entry.distribution, entry.version) for entry in entries]
+        _print_columns([("KIND", "NAME", "DISTRIBUTION", "VERSION"), *rows])
+        for problem in problems:
+            print(f"{problem.status}: {problem.name}: {problem.detail}", file=sys.stderr)
+    if check and problems:
+        raise CheckFailed(f"{len(problems)} of the checks failed")
+
+
+def info(
+    name: Annotated[str, typer.Argument(metavar="KIND/NAME", autocompletion=completion.components)],
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of its options.")] = False,
+    json: Json = False,
+) -> None:
+    """Show what one plugin offers, and its options."""
+    from mlvgm.cli.output import emit_json
+    from mlvgm.plugins.index import Index
+    from mlvgm.plugins.load import component, config_class
+
+    kind, reference = _split(name)
+    resolved = component(kind, reference, index=Index.installed())
+    config = config_class(resolved)
+    if schema:
+        emit_json(config.model_json_schema())
+    elif json:
+        emit_json(_describe(resolved, config))
+    else:
+        _print_description(_describe(resolved, config))
+
+
+def doctor(json: Json = False) -> None:
+    """Import every plugin and look at what runs need; exit code 1 on problems."""
+    from mlvgm.cli.output import emit_json
+    from mlvgm.errors import CheckFailed
+    from mlvgm.plugins.doctor import examine
+    from mlvgm.plugins.index import Index
+
+    checks = examine(Index.installed())
+    problems = sum(check.status == "problem" for check in checks)
+    if json:
+        emit_json({"ok": problems == 0, "checks": [vars(check) for check in checks]})
+    else:
+        _print_columns([(check.status, check.name, check.detail) for check in checks])
+    if problems:
+        raise CheckFailed(f"{problems} of {len(checks)} checks found a problem")
+
+
+def _split(name: str) -> tuple[str, str]:
+    """The kind, in singular or plural, and the rest of ``KIND/NAME``."""
+    from mlvgm.errors import PluginError, unknown
+    from mlvgm.plugins.descriptors import KINDS
+    from mlvgm.plugins.index import noun
+
+    given, slash, reference = name.partition("/")
+    if not slash:
+        raise PluginError(
+            f"expected KIND/NAME, got '{name}'", hint="e.g. generators/nvae; `mlvgm plugins list` shows all"
+        )
+    kinds = {kind: kind for kind in KINDS} | {noun(kind): kind for kind in KINDS}
+    if given not in kinds:
+        raise unknown("kind of plugin", given, KINDS, error=PluginError)
+    return kinds[given], reference
+
+
+def _describe(resolved: Resolved, config: type[BaseModel]) -> dict[str, Any]:
+    from dataclasses import asdict
+    from importlib.util import find_spec
+
+    from mlvgm.plugins.options import table
+
+    component = resolved.component
+    module = find_spec(component.factory.partition(":")[0])
+    return {
+        **resolved.entry.record(),
+        "summary": component.summary,
+        "api": ".".join(map(str, component.api)),
+        "capabilities": dict(component.capabilities),
+        "argument": component.argument,
+        "options": [asdict(option) for option in table(config)],
+        "weights": [asdict(weights) for weights in component.weights],
+        "recipes": [
+            {"label": recipe.label, "options": dict(recipe.options), "note": recipe.note}
+            for recipe in component.recipes
+        ],
+        "source": module.origin if module is not None else None,
+    }
+
+
+def _print_description(described: dict[str, Any]) -> None:
+    from mlvgm.plugins.index import noun
+
+    print(f"{described['kind']}/{described['name']}: {described['summary']}")
+    provider = f"{described['distribution']} {described['version']}"
+    capabilities = ", ".join(f"{name} = {value}" for name, value in described["capabilities"].items())
+    rows = [
+        ("provider", provider),
+        ("protocols", described["api"]),
+        ("source", described["source"]),
+        ("capabilities", capabilities),
+    ]
+    _print_columns([(name, value) for name, value in rows if value])
+    options = [
+        (
+            f"{noun(described['kind'])}.{option['name']}",
+            option["type"],
+            option["default"] or "required",
+            option["bounds"],
+            option["description"],
+        )
+        for option in described["options"]
+    ]
+    print()
+    _print_columns([("OPTION", "TYPE", "DEFAULT", "BOUNDS", "MEANING"), *options])
+    weights = [(weights["name"], weights["licence"], weights["summary"]) for weights in described["weights"]]
+    recipes = [(recipe["label"], recipe["note"]) for recipe in described["recipes"]]
+    _print_section("WEIGHTS", weights)
+    _print_section("RECIPES", recipes)
+
+
+def _print_section(heading: str, rows: Sequence[Sequence[str]]) -> None:
+    if rows:
+        print(f"\n{heading}")
+        _print_columns(rows)
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Rows with aligned columns; rich would cost more than all the rest of the command."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

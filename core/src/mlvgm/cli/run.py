@@ -1,0 +1,161 @@
+"""``mlvgm run purify``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mlvgm.runs.config import ResolvedConfig
+    from mlvgm.runs.rundir import RunDirectory
+
+EPILOG = (
+    "Examples: `mlvgm run purify --generator nvae --attack autoattack` · "
+    "`mlvgm run purify --attack apgd-ce --set attack.eps=0.5 -n 256` · "
+    "`mlvgm run purify --budget rigorous --json > result.json`"
+)
+
+
+def register(app: typer.Typer) -> None:
+    run = typer.Typer(help="Run a study.", no_args_is_help=True)
+    run.command("purify", epilog=EPILOG)(purify)
+    app.add_typer(run, name="run")
+
+
+def purify(
+    generator: Annotated[
+        str | None, typer.Option(help="Generator behind the purifier.", rich_help_panel="Components")
+    ] = None,
+    attack: Annotated[
+        str | None, typer.Option(help="Attack, NAME or NAME:ARGUMENT.", rich_help_panel="Components")
+    ] = None,
+    purifier: Annotated[
+        str | None, typer.Option(help="Purifier of the first row.", rich_help_panel="Components")
+    ] = None,
+    classifier: Annotated[
+        str | None, typer.Option(help="Classifier: a name, timm:NAME or module:attr.", rich_help_panel="Components")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Data set.", rich_help_panel="Data")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", help="First N images; marks results partial.", rich_help_panel="Data")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Preset: demo, standard or rigorous.", rich_help_panel="Compute")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all noise.", rich_help_panel="Compute")] = None,
+    device: Annotated[str | None, typer.Option(help="Torch device.", rich_help_panel="Compute")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", rich_help_panel="Compute")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE for any option, e.g. attack.eps=0.5.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of options.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory to make.", rich_help_panel="Output")] = None,
+    fail_under: Annotated[
+        float | None, typer.Option(help="Exit 1 if the first row's robust accuracy is lower.", rich_help_panel="Output")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, load no weights.")] = False,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="One object on stdout.", rich_help_panel="Output")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No plan, no progress.", rich_help_panel="Output")
+    ] = False,
+) -> None:
+    """Attack a classifier behind purifiers and baselines, on the same images, and say how much each defends."""
+    import os
+
+    from mlvgm.runs.resolve import collect
+
+    flags = {
+        "generator.name": generator,
+        "attack.name": attack,
+        "purifier.name": purifier,
+        "classifier.name": classifier,
+        "data.name": data,
+        "limit": limit,
+        "budget": budget,
+        "seed": seed,
+        "device": device,
+        "threads": threads,
+        "fail_under": fail_under,
+    }
+    chosen = collect(assignments=settings or (), flags=flags, file=config, environ=os.environ)
+    prepare_and_run(chosen, out=out, dry_run=dry_run, json_output=json_output, quiet=quiet)
+
+
+def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output: bool, quiet: bool) -> None:
+    """Resolve, plan, check every input, make the run directory, run."""
+    import torch
+
+    from mlvgm.cli.output import emit_json, print_plan, say
+    from mlvgm.errors import ConfigError
+    from mlvgm.files import check_writable
+    from mlvgm.runs.build import build_data, build_study
+    from mlvgm.runs.plan import purify_plan
+    from mlvgm.runs.resolve import resolve
+    from mlvgm.runs.rundir import RunDirectory, environment
+
+    resolved = resolve(chosen, threads=torch.get_num_threads())
+    try:
+        torch.empty(0, device=resolved.config.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device '{resolved.config.device}' is not available: {str(error).splitlines()[0]}") from None
+    check_writable(out or Path("runs"))
+    data, samples = build_data(resolved.config)
+    plan = purify_plan(resolved.config, data=data.info, images=len(samples))
+    if not quiet:
+        print_plan(plan)
+    if dry_run:
+        if json_output:
+            emit_json(
+                {"plan": plan, "config": resolved.config.model_dump(mode="json"), "sources": dict(resolved.sources)}
+            )
+        say("dry run: nothing was computed")
+        return
+    study = build_study(resolved.config)
+    run = RunDirectory.create(
+        out,
+        name=_run_name(resolved),
+        config=resolved.to_yaml(),
+        environment=environment(device=resolved.config.device, threads=resolved.config.threads),
+    )
+    run.write_json("plan.json", plan)
+    finish(study, resolved.config, run, json_output=json_output, quiet=quiet)
+
+
+def _run_name(resolved: ResolvedConfig) -> str:
+    row = resolved.config.rows[0]
+    parts = [(row.generator or row.purifier).name, resolved.config.attack.name]
+    return "purify-" + "-".join(part.replace(":", "-").replace("/", "-") for part in parts)
+
+
+def finish(study: Any, config: Any, run: RunDirectory, *, json_output: bool, quiet: bool) -> None:
+    """Run what is not done, then print results and say where everything is."""
+    from mlvgm.cli.output import emit_json, json_ready, print_results, progress_bar, say
+    from mlvgm.errors import CheckFailed
+    from mlvgm.plugins.hooks import Hooks
+    from mlvgm.runs.execute import execute, row_results
+    from mlvgm.runs.plan import small_print
+    from mlvgm.runs.report import write_report
+
+    with progress_bar("attacking", shown=not quiet) as update:
+        result = execute(
+            study,
+            config,
+            run,
+            hooks=Hooks(),
+            progress=lambda unit, done, total, message: update(done, total, f"{unit.label}: {message}"),
+        )
+    with run.keeping_records():
+        report = write_report(run, config, result)
+    if json_output:
+        emit_json(json_ready(result | {"run": str(run.path), "config": config.model_dump(mode="json")}))
+    else:
+        print_results(row_results(result))
+    say(small_print(config, len(study.samples)))
+    say(f"run directory: {run.path}" + (f" (figures and tables: {report})" if report else ""))
+    robust = result["rows"][0]["robust"]["value"]
+    if config.fail_under is not None and robust < config.fail_under:
+        raise CheckFailed(f"robust accuracy {robust:.3f} of '{config.rows[0].label}' is below {config.fail_under}")

@@ -1,0 +1,61 @@
+"""``mlvgm train KIND NAME``: train a component with the plugin's own recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    app.command("train")(train)
+
+
+def train(
+    kind: Annotated[str, typer.Argument(help="What to train: generator, classifier, …")],
+    name: Annotated[str | None, typer.Argument(help="Which one, e.g. nvae.")] = None,
+    generator: Annotated[str | None, typer.Option(help="Same as NAME for generators.")] = None,
+    classifier: Annotated[str | None, typer.Option(help="Same as NAME for classifiers.")] = None,
+    data: Annotated[str, typer.Option(help="Data set.")] = "fashion-mnist",
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints, weights and card.")] = Path("trained"),
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE, e.g. train.steps=100 or data.data_dir=DIR.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in OUT.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train, write weights and a card, and print how to use them."""
+    import os
+
+    from mlvgm.cli.output import emit_json, progress_bar, say
+    from mlvgm.errors import ConfigError
+    from mlvgm.pipelines import train as pipeline
+    from mlvgm.runs.build import build_training
+    from mlvgm.runs.resolve import collect
+
+    chosen_name = name or generator or classifier
+    if chosen_name is None:
+        raise ConfigError(
+            f"train what {kind}?", hint=f"mlvgm train {kind} NAME; see `mlvgm plugins list --kind trainers`"
+        )
+    chosen = collect(assignments=settings or (), flags={"data.name": data}, file=None, environ=os.environ)
+    trainable, dataset = build_training(kind, chosen_name, chosen)
+    with progress_bar(f"training {chosen_name}", shown=not quiet) as update:
+        trained = pipeline.train(
+            trainable,
+            dataset,
+            folder=out,
+            seed=seed,
+            device=device,
+            resume=resume,
+            progress=lambda step, steps, metrics: update(
+                step, steps, " ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+            ),
+        )
+    if json_output:
+        emit_json({"weights": str(trained.weights), "card": str(trained.card), "metrics": dict(trained.metrics)})
+    say(f"weights: {trained.weights}\ncard: {trained.card}\nuse them with: {' '.join(trained.use)}")

@@ -1,0 +1,112 @@
+"""Defence: a classifier behind a purifier, deciding by a vote of several draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+from mlvgm.errors import InputError
+from mlvgm.noise import Keys
+from mlvgm.protocols.classifier import Classifier
+from mlvgm.protocols.purifier import Purifier
+
+VoteRule = Literal["logits", "probabilities", "majority"]
+Clamp = Literal["hard", "none"]
+
+
+@dataclass(frozen=True)
+class Defence:
+    """Purify, clamp, classify; ``votes`` draws decide together.
+
+    Calling it takes fresh entropy from the operating system each time, so an attacker cannot know the noise;
+    ``defence.bind(keys)`` replays.
+
+    Args:
+        classifier: [0, 1] images → logits.
+        purifier: cleans images first; None classifies them as they are.
+        votes: draws of the purifier in one decision (what is deployed; an attack's draws are another setting).
+        rule: how draws become one decision: mean logit, mean probability (returned as log p), or majority (returned as
+            log vote share).
+        clamp: ``hard`` clamps purified images to [0, 1] before they are classified; ``none`` leaves them, as published.
+
+    Example:
+        >>> import torch
+        >>> class Linear:
+        ...     classes = 2
+        ...     def __call__(self, images):
+        ...         return images.flatten(1)[:, :2]
+        >>> defence = Defence(Linear())
+        >>> defence(torch.tensor([[[[0.2, 0.8]]]])).argmax(1)
+        tensor([1])
+    """
+
+    classifier: Classifier
+    purifier: Purifier | None = None
+    votes: int = 1
+    rule: VoteRule = "logits"
+    clamp: Clamp = "hard"
+    keys: Keys | None = None
+
+    @property
+    def stochastic(self) -> bool:
+        return self.purifier is not None and self.purifier.stochastic
+
+    @property
+    def differentiable(self) -> bool:
+        return self.purifier is None or self.purifier.differentiable
+
+    @property
+    def classes(self) -> int:
+        return self.classifier.classes
+
+    def bind(self, keys: Keys) -> Self:
+        """The same defence with its noise fixed: ``keys`` hold ``votes`` rows for each image, image-major."""
+        return replace(self, keys=keys)
+
+    def purify(self, images: Tensor, keys: Keys) -> Tensor:
+        """Purified images (B·k, C, H, W), clamped as the defence clamps, for B·k rows of ``keys``."""
+        if self.purifier is None:
+            return images
+        purified = self.purifier.purify(images, self.purifier.noise(keys))
+        return purified.clamp(0, 1) if self.clamp == "hard" else purified
+
+    def draw(self, images: Tensor, keys: Keys) -> Tensor:
+        """Logits of single draws.
+
+        Args:
+            images: (B, C, H, W) in [0, 1].
+            keys: B·k rows, image-major.
+
+        Shape:
+            output: (B, k, classes). A deterministic defence computes one draw and repeats it.
+        """
+        batch, draws = len(images), len(keys) // max(len(images), 1)
+        if len(keys) != batch * draws or draws == 0:
+            raise InputError(f"{len(keys)} rows of keys for {batch} images", hint="give every image the same draws")
+        if not self.stochastic:
+            first = keys[list(range(0, len(keys), draws))]
+            return self.classifier(self.purify(images, first)).unsqueeze(1).expand(-1, draws, -1)
+        logits = self.classifier(self.purify(images, keys))
+        return logits.reshape(batch, draws, -1)
+
+    def vote(self, logits: Tensor) -> Tensor:
+        """One decision from the draws: (B, k, classes) → scores (B, classes), the largest wins.
+
+        The majority is not differentiable; attacks follow its smooth stand-in, the mean probability.
+        """
+        if self.rule == "logits":
+            return logits.mean(1)
+        if self.rule == "majority" and not logits.requires_grad:
+            shares = torch.nn.functional.one_hot(logits.argmax(2), logits.shape[2]).double().mean(1)
+            # Ties go to the class with the larger mean logit, so that the order of classes decides nothing.
+            return (shares + 1e-6 * logits.double().mean(1).softmax(1)).log().to(logits.dtype)
+        return logits.log_softmax(2).logsumexp(1) - torch.log(torch.tensor(float(logits.shape[1])))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Scores (B, classes) of one decision for each image."""
+        votes = self.votes if self.stochastic else 1
+        keys = self.keys or Keys.fresh(len(images), draws=votes)
+        return self.vote(self.draw(images, keys))

@@ -1,0 +1,202 @@
+"""Harness: runs an attack on a defence, checks what it returns, and scores it on noise nobody has selected on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mlvgm.defence import Defence
+from mlvgm.errors import ConfigError, InputError
+from mlvgm.noise import Keys
+from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo
+from mlvgm.target import Target
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How an attack is run and scored.
+
+    Args:
+        eot: draws of the defence in each gradient.
+        selection: fresh draws on which candidates compete.
+        score: fresh draws of the final score, at least 20 for single-draw accuracy; the first ``votes`` decide.
+        seed: seed of attack, selection and score noise (independent streams).
+        memory: most images × draws in one differentiated pass.
+    """
+
+    eot: int = 8
+    selection: int = 32
+    score: int = 20
+    seed: int = 0
+    memory: int = 512
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Decisions of a defence about a batch.
+
+    Args:
+        right: (B,) bool, one fresh decision with the deployed votes is right.
+        single: (B,) share of right single draws.
+    """
+
+    right: Tensor
+    single: Tensor
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """An attack on a batch, scored.
+
+    Args:
+        clean: scores of the given images.
+        robust: scores of the adversarial images.
+        images: (B, C, H, W) adversarial images that were scored.
+        norm: (B,) size of the perturbation in the attack's norm.
+        violations: (B,) bool, the attack returned an image outside ball or box (it was replaced by the given one).
+        forwards: forward passes spent, images × draws.
+        backwards: backward passes spent.
+        seconds: wall time of the attack.
+        decision_seconds: wall time of one deployed decision about the batch.
+    """
+
+    clean: Scores
+    robust: Scores
+    images: Tensor
+    norm: Tensor
+    violations: Tensor
+    forwards: int
+    backwards: int
+    seconds: float
+    decision_seconds: float
+
+
+def check_images(images: Tensor, *, what: str = "images") -> None:
+    """Refuse images that are not finite float32 NCHW in [0, 1].
+
+    Raises:
+        InputError: wrong type, shape or range, or NaN.
+    """
+    if images.ndim != 4 or images.dtype != torch.float32:
+        raise InputError(f"{what}: expected float32 (N, C, H, W), got {images.dtype} {tuple(images.shape)}")
+    if not bool(torch.isfinite(images).all()):
+        raise InputError(f"{what}: {int((~torch.isfinite(images)).sum())} pixels are NaN or infinite")
+    if images.numel() and (float(images.min()) < 0 or float(images.max()) > 1):
+        low, high = float(images.min()), float(images.max())
+        raise InputError(f"{what}: expected values in [0, 1], got [{low:.4g}, {high:.4g}]", hint="divide bytes by 255")
+
+
+def perturbation_norm(adversarial: Tensor, images: Tensor, norm: str) -> Tensor:
+    """Size (B,) of each perturbation in ``norm`` ("Linf" or "L2"), in double precision."""
+    difference = (adversarial.double() - images.double()).flatten(1)
+    return difference.abs().amax(1) if norm == "Linf" else difference.norm(dim=1)
+
+
+def check_candidates(adversarial: Tensor, images: Tensor, info: AttackInfo) -> tuple[Tensor, Tensor]:
+    """Replace what lies outside ball or box, or is not finite, by the given image.
+
+    Returns:
+        checked images and (B,) bool violations. The tolerance covers float32 rounding: 1e-5 of eps plus 1e-6.
+    """
+    if adversarial.shape != images.shape:
+        raise InputError(f"attack '{info.name}' returned {tuple(adversarial.shape)} for {tuple(images.shape)}")
+    flat = adversarial.flatten(1)
+    outside = ~torch.isfinite(flat).all(1) | (flat < -1e-6).any(1) | (flat > 1 + 1e-6).any(1)
+    if info.eps is not None:
+        outside |= perturbation_norm(adversarial, images, info.norm).float() > info.eps * (1 + 1e-5) + 1e-6
+    checked = torch.where(outside[:, None, None, None], images, adversarial.clamp(0, 1))
+    return checked, outside
+
+
+def score(
+    defence: Defence, images: Tensor, labels: Tensor, *, samples: Sequence[int], protocol: Protocol, purpose: str
+) -> Scores:
+    """Judge images once, on draws of the stream ``purpose`` that no attack and no selection has seen."""
+    draws = max(protocol.score, defence.votes) if defence.stochastic else 1
+    target = Target(defence, samples=samples, seed=protocol.seed, purpose=purpose, memory=protocol.memory)
+    with torch.no_grad():
+        logits = target(images, draws=draws)
+    decision = defence.vote(logits[:, : defence.votes] if defence.stochastic else logits)
+    return Scores(decision.argmax(1) == labels, (logits.argmax(2) == labels[:, None]).double().mean(1))
+
+
+def select(target: Target, candidates: Sequence[Tensor], labels: Tensor, *, draws: int) -> Tensor:
+    """Per image, the candidate with the highest estimated success on fresh selection draws; the first on ties."""
+    chances = torch.stack([target.success(images, labels, draws=draws).probability for images in candidates])
+    best = chances.argmax(0)
+    return torch.stack(list(candidates))[best, torch.arange(len(labels), device=best.device)]
+
+
+def run_attack(
+    defence: Defence,
+    attack: Attack,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    samples: Sequence[int] | None = None,
+    protocol: Protocol | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Attacked:
+    """Attack a defence and score the result (the protocol of docs/explanation/evaluation.md).
+
+    The attack's candidate and the unperturbed image compete on selection draws; the winner is scored once on score
+    draws. Scoring every candidate and taking the worst would count luck as success.
+
+    Args:
+        defence: what is attacked.
+        attack: any attack of the protocol.
+        images: (B, C, H, W) float32 in [0, 1].
+        labels: (B,) int64.
+        samples: sample id of each image, which names its noise; 0 … B − 1 by default.
+        protocol: draws and seed.
+        progress: called with sentences about what is going on.
+
+    Raises:
+        InputError: images or labels are not what they should be.
+        ConfigError: the attack cannot be used with this defence.
+    """
+    protocol = protocol or Protocol()
+    ids = list(range(len(images))) if samples is None else list(samples)
+    info = attack.info
+    check_images(images)
+    if info.minimum_classes > defence.classes:
+        raise ConfigError(
+            f"attack '{info.name}' needs {info.minimum_classes} classes, the classifier has {defence.classes}"
+        )
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < defence.classes:
+        raise InputError(f"labels: expected 0 to {defence.classes - 1}, got {int(labels.min())} to {int(labels.max())}")
+
+    clean = score(defence, images, labels, samples=ids, protocol=protocol, purpose="score/clean")
+    target = Target(defence, samples=ids, seed=protocol.seed, eot=protocol.eot, memory=protocol.memory)
+    context = AttackContext(
+        keys=Keys.of(seed=protocol.seed, purpose="attacker", samples=ids),
+        eot=protocol.eot if defence.stochastic else 1,
+        selection=protocol.selection if defence.stochastic else 1,
+        progress=progress,
+    )
+    start = time.perf_counter()
+    returned = attack(target, images, labels, context=context).detach()
+    candidate, violations = check_candidates(returned, images, info)
+    adversarial = select(target, [candidate, images], labels, draws=context.selection)
+    seconds = time.perf_counter() - start
+
+    robust = score(defence, adversarial, labels, samples=ids, protocol=protocol, purpose="score/adversarial")
+    start = time.perf_counter()
+    with torch.no_grad():
+        defence(images)
+    decision_seconds = time.perf_counter() - start
+    return Attacked(
+        clean=clean,
+        robust=robust,
+        images=adversarial,
+        norm=perturbation_norm(adversarial, images, info.norm),
+        violations=violations,
+        forwards=target.counts.forwards,
+        backwards=target.counts.backwards,
+        seconds=seconds,
+        decision_seconds=decision_seconds,
+    )

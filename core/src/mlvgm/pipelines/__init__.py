@@ -1,0 +1,1 @@
+"""Plain functions that compose components: components in, result out."""

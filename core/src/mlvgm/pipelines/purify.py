@@ -1,0 +1,167 @@
+"""Purification study: every defence under the same attack on the same images, in resumable units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mlvgm.defence import Defence
+from mlvgm.harness import Attacked, Protocol, run_attack
+from mlvgm.noise import Keys
+from mlvgm.protocols.attack import Attack
+from mlvgm.protocols.data import Dataset, Split
+from mlvgm.statistics import Estimate, bootstrap_mean, wilson
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit of work: one defence, the attack, and a fixed block of sample ids.
+
+    Args:
+        name: unique within the run; names the unit's files.
+        label: the defence's row.
+        samples: sample ids.
+    """
+
+    name: str
+    label: str
+    samples: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """One defence's figures over all finished units.
+
+    Args:
+        label: row.
+        images: how many images.
+        clean: accuracy of one decision with the deployed votes on the given images (Wilson 95 %).
+        robust: the same on the adversarial images.
+        clean_single: accuracy of single draws (bootstrap over images, 95 %).
+        robust_single: the same on the adversarial images.
+        decision_milliseconds: cost of one deployed decision, per image.
+        seconds: attack, selection and scoring.
+        forwards: forward passes of the attack, images × draws.
+        backwards: backward passes.
+        violations: images whose candidate left ball or box and was refused.
+    """
+
+    label: str
+    images: int
+    clean: Estimate
+    robust: Estimate
+    clean_single: Estimate
+    robust_single: Estimate
+    decision_milliseconds: float
+    seconds: float
+    forwards: int
+    backwards: int
+    violations: int
+
+
+def units(labels: Iterable[str], samples: Sequence[int], *, block: int) -> list[Unit]:
+    """Units of a study: defences in order, blocks of ``block`` sample ids in order.
+
+    >>> [unit.name for unit in units(["none"], range(40), block=16)]
+    ['00-none-000000', '00-none-000016', '00-none-000032']
+    """
+    blocks = [tuple(samples[i : i + block]) for i in range(0, len(samples), block)]
+    return [
+        Unit(f"{row:02d}-{_slug(label)}-{ids[0]:06d}", label, ids) for row, label in enumerate(labels) for ids in blocks
+    ]
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", label.lower().replace("α", "alpha")).strip("-")
+
+
+def run_unit(
+    unit: Unit,
+    *,
+    defence: Defence,
+    attack: Attack,
+    data: Dataset,
+    split: Split,
+    protocol: Protocol,
+    device: str = "cpu",
+    progress: Callable[[str], None] = lambda message: None,
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Attack one unit.
+
+    Returns:
+        its record (plain values) and its images: ``original``, ``adversarial`` and ``purified`` (one draw of each
+        adversarial image).
+    """
+    images, labels = data.batch(split, unit.samples)
+    attacked = run_attack(
+        defence,
+        attack,
+        images.to(device),
+        labels.to(device),
+        samples=unit.samples,
+        protocol=protocol,
+        progress=progress,
+    )
+    keys = Keys.of(seed=protocol.seed, purpose="picture", samples=unit.samples)
+    with torch.no_grad():
+        purified = defence.purify(attacked.images, keys)
+    return record(unit, labels, attacked, attack=attack.info.name), {
+        "original": images,
+        "adversarial": attacked.images.cpu(),
+        "purified": purified.cpu(),
+    }
+
+
+def record(unit: Unit, labels: torch.Tensor, attacked: Attacked, *, attack: str) -> dict[str, Any]:
+    """A unit's outcome in plain values, per image."""
+    return {
+        "unit": unit.name,
+        "defence": unit.label,
+        "attack": attack,
+        "samples": list(unit.samples),
+        "labels": labels.tolist(),
+        "clean": attacked.clean.right.tolist(),
+        "clean_single": attacked.clean.single.tolist(),
+        "robust": attacked.robust.right.tolist(),
+        "robust_single": attacked.robust.single.tolist(),
+        "norm": attacked.norm.tolist(),
+        "violations": attacked.violations.tolist(),
+        "forwards": attacked.forwards,
+        "backwards": attacked.backwards,
+        "seconds": attacked.seconds,
+        "decision_seconds": attacked.decision_seconds,
+    }
+
+
+def summarise(label: str, records: Sequence[Mapping[str, Any]]) -> RowResult:
+    """Figures of one defence from its records."""
+
+    def pooled(key: str) -> list[Any]:
+        return [value for item in records for value in item[key]]
+
+    def accuracy(key: str) -> Estimate:
+        return wilson(sum(pooled(key)), len(pooled(key)))
+
+    def single(key: str) -> Estimate:
+        return bootstrap_mean(torch.tensor(pooled(key), dtype=torch.double))
+
+    images = len(pooled("samples"))
+    return RowResult(
+        label=label,
+        images=images,
+        clean=accuracy("clean"),
+        robust=accuracy("robust"),
+        clean_single=single("clean_single"),
+        robust_single=single("robust_single"),
+        # The median block: the first one pays for warming up.
+        decision_milliseconds=1000
+        * sorted(item["decision_seconds"] / len(item["samples"]) for item in records)[len(records) // 2],
+        seconds=sum(item["seconds"] for item in records),
+        forwards=sum(item["forwards"] for item in records),
+        backwards=sum(item["backwards"] for item in records),
+        violations=sum(pooled("violations")),
+    )

@@ -1,0 +1,99 @@
+"""Descriptors: what a plugin offers, known without importing torch.
+
+An entry point in a group ``mlvgm.<kind>`` names a :class:`Component`. The heavy parts are strings, imported when they
+are needed: the factory when the component is built, the configuration when options are shown or checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+API_VERSION = (1, 0)
+
+Kind = Literal[
+    "generators",
+    "encoders",
+    "purifiers",
+    "attacks",
+    "estimators",
+    "policies",
+    "objectives",
+    "datasets",
+    "classifiers",
+    "trainers",
+]
+KINDS: tuple[Kind, ...] = (
+    "generators",
+    "encoders",
+    "purifiers",
+    "attacks",
+    "estimators",
+    "policies",
+    "objectives",
+    "datasets",
+    "classifiers",
+    "trainers",
+)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights that ship with a plugin.
+
+    Args:
+        name: what ``--set generator.weights=NAME`` takes.
+        file: resource inside the plugin's package, ``"package:path/file.safetensors"``.
+        sha256: of the file.
+        licence: of the weights, SPDX.
+        summary: one line: data, setting, headline figure.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    licence: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named way of purifying with a generator: the options that make it, and how it relates to the papers.
+
+    Args:
+        label: row in tables.
+        options: dotted options (``"generator.weights"``, ``"purifier.alphas"``) and their values.
+        note: said wherever its numbers appear.
+    """
+
+    label: str
+    options: Mapping[str, object]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Component:
+    """One thing a user can name.
+
+    Args:
+        summary: one line.
+        factory: ``"module:attribute"`` of a callable ``factory(config, **parts) -> component``; the parts of each kind
+            are in ``docs/reference/plugins.md`` (a purifier gets ``generator=``, a classifier ``data=``).
+        config: ``"module:attribute"`` of its frozen pydantic model. The model may have ``BUDGETS``, a class variable
+            that maps a budget preset to field values.
+        capabilities: what it can do, in plain values, for plans and refusals.
+        weights: weights that ship with it.
+        recipes: generators only: ways of purifying with it, the default first.
+        argument: name of the configuration field that gets what follows the colon in ``NAME:ARGUMENT``.
+        api: protocol version it was written against.
+    """
+
+    summary: str
+    factory: str
+    config: str
+    capabilities: Mapping[str, str | int | bool] = field(default_factory=dict)
+    weights: tuple[Weights, ...] = ()
+    recipes: tuple[Recipe, ...] = ()
+    argument: str | None = None
+    api: tuple[int, int] = API_VERSION

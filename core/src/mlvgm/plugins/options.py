@@ -1,0 +1,143 @@
+"""Options of a component: checked by its pydantic model, refused in one line, shown as a table."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlvgm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+_BOUNDS = {
+    "gt": ">",
+    "ge": ">=",
+    "lt": "<",
+    "le": "<=",
+    "multiple_of": "multiple of",
+    "min_length": "length >=",
+    "max_length": "length <=",
+}
+_COMPARISONS = {
+    "greater_than": "gt",
+    "greater_than_equal": "ge",
+    "less_than": "lt",
+    "less_than_equal": "le",
+    "multiple_of": "multiple_of",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One configuration field, in words.
+
+    Args:
+        name: dotted below the component, e.g. ``"sampling.temperature"``.
+        type: as a user would write it.
+        default: its text; None for a required option.
+        bounds: e.g. ``">= 0, <= 1"``; empty without.
+        description: what it means, with its unit.
+    """
+
+    name: str
+    type: str
+    default: str | None
+    bounds: str
+    description: str
+
+
+def validate(config: type[BaseModel], options: Mapping[str, Any], *, prefix: str) -> BaseModel:
+    """The configuration that ``options`` make, nested mappings for nested models.
+
+    Args:
+        config: a component's pydantic model.
+        options: field values; text is converted where the field's type allows.
+        prefix: how the component is addressed, e.g. ``"attack"``: the first part of every option in messages.
+
+    Raises:
+        ConfigError: unknown options and values out of bounds, all of them, in one line.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return config.model_validate(dict(options))
+    except ValidationError as error:
+        complaints = [_complaint(config, prefix, details) for details in error.errors(include_url=False)]
+        # A union reports each of its alternatives; the same sentence twice helps nobody.
+        raise ConfigError("; ".join(dict.fromkeys(complaints))) from error
+
+
+def table(config: type[BaseModel], *, prefix: str = "") -> tuple[Option, ...]:
+    """Every option of ``config``, nested models flattened to dotted names."""
+    found: list[Option] = []
+    for name, info in config.model_fields.items():
+        nested = _model(info.annotation)
+        if nested is not None:
+            found += table(nested, prefix=f"{prefix}{name}.")
+            continue
+        bounds = [
+            f"{words} {getattr(constraint, key)}"
+            for constraint in info.metadata
+            for key, words in _BOUNDS.items()
+            if getattr(constraint, key, None) is not None
+        ]
+        found.append(
+            Option(prefix + name, _type(info.annotation), _default(info), ", ".join(bounds), info.description or "")
+        )
+    return tuple(found)
+
+
+def _complaint(config: type[BaseModel], prefix: str, details: Any) -> str:
+    kind, context, value = details["type"], details.get("ctx", {}), details["input"]
+    path, fields = _locate(config, details["loc"])
+    name = ".".join((prefix, *path))
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(path[-1], fields, n=1)
+        suggestion = f"did you mean '{near[0]}'? " if near else ""
+        return f"{name}: unknown option ({suggestion}known: {', '.join(sorted(fields)) or 'none'})"
+    if kind == "missing":
+        return f"{name}: is required"
+    if kind in _COMPARISONS:
+        return f"{name}: must be {_BOUNDS[_COMPARISONS[kind]]} {context[_COMPARISONS[kind]]} (got {value!r})"
+    message = str(details["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    got = "" if isinstance(value, Mapping) else f" (got {value!r})"
+    return f"{name}: {message}{got}"
+
+
+def _locate(config: type[BaseModel], location: tuple[str | int, ...]) -> tuple[list[str], list[str]]:
+    """The option an error is about, and the names that are known beside it.
+
+    pydantic's location also has the alternatives of unions (``"int"``, ``"function-after[…]"``), which are no names.
+    """
+    path: list[str] = []
+    model: type[BaseModel] | None = config
+    for part in location:
+        if model is not None and isinstance(part, str):
+            path.append(part)
+            if part not in model.model_fields:
+                break
+            model = _model(model.model_fields[part].annotation)
+        elif isinstance(part, int):
+            path.append(str(part))
+    return path, list(model.model_fields) if model is not None else []
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    from pydantic import BaseModel
+
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _type(annotation: Any) -> str:
+    text = (
+        annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
+    )
+    return text.replace("typing.", "").replace("pathlib.", "")
+
+
+def _default(info: FieldInfo) -> str | None:
+    return None if info.is_required() else str(info.get_default(call_default_factory=True))

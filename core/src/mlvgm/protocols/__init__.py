@@ -1,0 +1,1 @@
+"""The contracts plugins fulfil, one protocol a file. Structural: implement the methods, inherit nothing."""

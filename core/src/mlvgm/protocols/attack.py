@@ -1,0 +1,87 @@
+"""Attacks: stateless functions from images to candidate adversarial images. They never decide success."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from mlvgm.noise import Keys
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mlvgm.target import Target
+
+Norm = Literal["Linf", "L2"]
+
+
+@dataclass(frozen=True)
+class AttackInfo:
+    """What an attack declares about itself.
+
+    Args:
+        name: short name, used in records and tables.
+        norm: norm of its perturbations, in units of [0, 1] pixels.
+        eps: radius of the ball it stays in; None for a minimal-norm attack, which returns the nearest success it finds.
+        access: what it uses of the target: gradients, scores (logits) or only the predicted label.
+        minimum_classes: fewest classes it works with.
+    """
+
+    name: str
+    norm: Norm
+    eps: float | None
+    access: Literal["gradient", "score", "label"] = "gradient"
+    minimum_classes: int = 2
+
+
+@dataclass(frozen=True)
+class AttackContext:
+    """What the harness gives an attack beside images and labels.
+
+    Args:
+        keys: the attack's own randomness, one row an image; use ``keys.derive("…")`` for each independent use.
+        eot: draws of the defence in each gradient or score estimate (expectation over transformation); 1 where the
+            target is deterministic.
+        selection: fresh draws on which candidates are compared; 1 where the target is deterministic.
+        progress: called now and then with a sentence about what is going on.
+    """
+
+    keys: Keys
+    eot: int = 1
+    selection: int = 1
+    progress: Callable[[str], None] = lambda message: None
+
+    def __getitem__(self, index: Any) -> AttackContext:
+        """The same context for some of the images."""
+        return replace(self, keys=self.keys[index])
+
+    def derive(self, purpose: str) -> AttackContext:
+        """The same context with an independent stream of randomness."""
+        return replace(self, keys=self.keys.derive(purpose))
+
+
+class Attack(Protocol):
+    """Looks for images near the given ones that the target misclassifies."""
+
+    @property
+    def info(self) -> AttackInfo: ...
+
+    def __call__(
+        self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
+    ) -> Tensor:
+        """Candidate adversarial images, one for each image.
+
+        Args:
+            target: the classifier or defence under attack, bound to these images: row i of every call is image i, and
+                ``target[index]`` keeps that binding for a subset.
+            images: (B, C, H, W) float32 in [0, 1].
+            labels: (B,) int64, the true classes.
+            targets: (B,) int64 classes to reach, for a targeted attack.
+            context: randomness and budget.
+
+        Shape:
+            output: (B, C, H, W) in [0, 1], within ``info.eps`` of ``images``. Where nothing was found: any image in the
+            ball. Whether it succeeded is for the harness to say, on fresh noise.
+        """
+        ...

@@ -1,0 +1,160 @@
+"""Multi-latent generators: noise → latents → image, and the encoders some of them have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
+from mlvgm.noise import Keys, Noise
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class NuisanceSpec:
+    """Randomness that is no latent (StyleGAN2's noise images, mixture uniforms): its name and the shape of one row."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+class MultiLatentGenerator(Protocol):
+    """A deterministic function of independent standard-normal base noise e_1 … e_n, in two steps.
+
+    ``to_latents`` makes the latents z_1 … z_n (coarse to fine), ``decode`` makes the image. Images are float32 NCHW,
+    nominally in [0, 1]; ``decode`` does not clamp. The generator is in evaluation mode, its parameters are frozen, and
+    every method is differentiable in its tensor arguments.
+
+    Attributes:
+        latents: coarse → fine.
+        image: what ``decode`` makes.
+        sampling: frozen options of the family (temperature, truncation psi, noise mode, …).
+        nuisances: randomness that is no latent, off by default, not addressable by alphas.
+        device: where the weights are.
+    """
+
+    @property
+    def latents(self) -> tuple[LatentSpec, ...]: ...
+
+    @property
+    def image(self) -> ImageSpec: ...
+
+    @property
+    def sampling(self) -> Any: ...
+
+    @property
+    def nuisances(self) -> tuple[NuisanceSpec, ...]: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the weights to ``device``."""
+        ...
+
+    def with_sampling(self, **options: Any) -> Self:
+        """The same weights with other sampling options.
+
+        Raises:
+            ConfigError: the family does not have such an option; options are never ignored.
+        """
+        ...
+
+    def draw_noise(self, keys: Keys, *, tied: bool = False) -> Noise:
+        """Base noise of ``len(keys)`` rows on ``device``.
+
+        Args:
+            keys: which randomness.
+            tied: one draw read by every latent, where ordinary sampling of the family does so (StyleGAN, BigGAN-deep);
+                False draws each latent on its own.
+        """
+        ...
+
+    def to_latents(self, noise: Noise) -> Latents:
+        """The latents ``noise`` makes: a mapping network, or the prior of a hierarchical VAE group by group."""
+        ...
+
+    def decode(self, latents: Latents) -> Tensor:
+        """Images of ``latents``.
+
+        Shape:
+            output: (N, \\*image.shape), nominally [0, 1], not clamped.
+        """
+        ...
+
+    def generate(self, noise: Noise) -> Tensor:
+        """``decode(to_latents(noise))``, in one pass where the model allows it."""
+        ...
+
+
+@runtime_checkable
+class Encoding(Protocol):
+    """What an encoder knows about a batch of images. Opaque: only batch operations, shared by all draws of an image."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any) -> Encoding: ...
+
+    def repeat(self, draws: int) -> Encoding:
+        """Each row ``draws`` times, image-major."""
+        ...
+
+    def to(self, device: torch.device | str) -> Encoding: ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """Capability: the generator can find latents of an image and mix them with fresh ones.
+
+    Attributes:
+        encoder_image: images ``encode`` takes (it may differ from what the generator makes).
+    """
+
+    @property
+    def encoder_image(self) -> ImageSpec: ...
+
+    def encode(self, images: Tensor) -> Encoding:
+        """Encode images in [0, 1], (B, \\*encoder_image.shape). Deterministic: posterior means, never samples."""
+        ...
+
+    def blend(self, encoding: Encoding, source: Noise | Encoding, alphas: Sequence[float]) -> Blended:
+        """Mix encoded latents with those of ``source`` in one top-down pass (arXiv 2412.03453, section 3).
+
+        z_i = (1 − α_i) · posterior_mean_i(encoding, z_<i) + α_i · prior_i(noise_i, z_<i), where the prior is
+        conditioned on the already mixed coarser latents. α = 0 reconstructs, α = 1 samples.
+
+        Args:
+            encoding: B rows.
+            source: fresh noise of B·k rows, image-major (row b·k + j is draw j of image b), or a second encoding of B
+                rows whose posterior means take the prior's place (exchange the latents of two images).
+            alphas: one weight in [0, 1] for each latent, coarse → fine.
+
+        Shape:
+            images: (B·k, \\*image.shape). The model expands from B to B·k as late as it can: the encoder runs once an
+            image, and while α_i = 0 the decoder's prefix does too.
+        """
+        ...
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """Capability: images depend on a condition embedding beside the latents (class-conditional generators)."""
+
+    def draw_condition(self, keys: Keys) -> Tensor:
+        """Random condition embeddings, (len(keys), …)."""
+        ...
+
+    def embed_classes(self, classes: Tensor) -> Tensor:
+        """Condition embeddings of class numbers (N,)."""
+        ...
+
+
+@runtime_checkable
+class Inverts(Protocol):
+    """Capability: the inverse of ``to_latents`` (hierarchical VAEs, BigGAN, PCA)."""
+
+    def to_noise(self, latents: Latents) -> Noise: ...

@@ -1,0 +1,117 @@
+"""Components of a command: names and options in, checked objects out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlvgm.defence import Defence
+from mlvgm.errors import ConfigError
+from mlvgm.harness import Protocol
+from mlvgm.plugins.load import build
+from mlvgm.protocols.attack import Attack
+from mlvgm.protocols.data import Dataset
+from mlvgm.protocols.train import Trainable
+from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, Named, PurifyConfig, Row
+from mlvgm.runs.settings import Settings, nest, part
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a purification run composes.
+
+    Args:
+        data: where images come from.
+        attack: the attack.
+        defences: defence of each row, in order.
+        samples: sample ids.
+        protocol: draws and seeds.
+    """
+
+    data: Dataset
+    attack: Attack
+    defences: Mapping[str, Defence]
+    samples: tuple[int, ...]
+    protocol: Protocol
+
+
+def build_named(kind: str, named: Named, **parts: Any) -> Any:
+    """Build one component of a configuration (``kind`` as in the configuration: ``"generator"``, ``"attack"``, …)."""
+    return build(COMPONENTS[kind], named.name, named.options, **parts)
+
+
+def build_data(config: PurifyConfig) -> tuple[Dataset, tuple[int, ...]]:
+    """The data set of a run and the sample ids it uses.
+
+    Raises:
+        InputError: data are missing or broken.
+    """
+    data: Dataset = build_named("data", config.data)
+    size = data.size(config.split)
+    return data, tuple(range(size if config.limit is None else min(config.limit, size)))
+
+
+def build_study(config: PurifyConfig) -> Study:
+    """Load everything a run needs; all inputs are checked here, before a run directory is made.
+
+    Raises:
+        MlvgmError: weights, data, classifier or options are not what they should be.
+    """
+    data, samples = build_data(config)
+    if not samples:
+        raise ConfigError(f"split '{config.split}' of data '{config.data.name}' is empty")
+    for start in range(0, len(samples), 256):  # every image is read once, so that a broken one is found now
+        data.batch(config.split, samples[start : start + 256])
+    classifier = build_named("classifier", config.classifier, data=data.info).to(config.device)
+    generators: dict[str, Any] = {}
+
+    def generator_of(row: Row) -> Any:
+        if row.generator is None:
+            return None
+        key = row.generator.model_dump_json()
+        if key not in generators:
+            generator = build_named("generator", row.generator)
+            if generator.image.shape != data.info.image.shape:
+                raise ConfigError(
+                    f"generator '{row.generator.name}' makes images {generator.image.shape}, "
+                    f"data set '{data.info.name}' has {data.info.image.shape}",
+                    hint="choose weights trained on this data",
+                )
+            generators[key] = generator.to(config.device)
+        return generators[key]
+
+    defences = {}
+    for row in config.rows:
+        if row.label in defences:
+            raise ConfigError(f"two rows are called '{row.label}'")
+        purifier = build_named("purifier", row.purifier, generator=generator_of(row)).to(config.device)
+        defences[row.label] = Defence(classifier, purifier, votes=config.votes, rule=config.rule)
+    protocol = Protocol(
+        eot=config.eot, selection=config.selection, score=config.score, seed=config.seed, memory=config.memory
+    )
+    return Study(data, build_named("attack", config.attack), defences, samples, protocol)
+
+
+def build_part(name: str, settings: Settings, **parts: Any) -> Any:
+    """Build the component whose settings stand below ``name.`` (``"generator"``, ``"purifier"``, …)."""
+    options = {key: setting.value for key, setting in part(settings, name).items()}
+    return build(COMPONENTS[name], str(options.pop("name", DEFAULT_NAMES[name])), nest(options), **parts)
+
+
+def build_training(kind: str, name: str, settings: Settings) -> tuple[Trainable, Dataset]:
+    """The trainer of ``name`` (``train.*`` settings) and its data set (``data.*``).
+
+    Args:
+        kind: singular or plural, e.g. ``"generator"``.
+        name: what is trained, e.g. ``"nvae"``.
+
+    Raises:
+        ConfigError: an option is unknown or belongs to neither.
+        PluginError: nothing of that name can be trained.
+    """
+    for key in settings:
+        if key.split(".")[0] not in ("data", "train"):
+            raise ConfigError(f"unknown option '{key}'", hint="training has data.* and train.* options")
+    options = nest({key: setting.value for key, setting in part(settings, "train").items()})
+    return build("trainers", f"{kind.removesuffix('s')}s-{name}", options), build_part("data", settings)

@@ -1,0 +1,140 @@
+"""Configuration of a purification run, down to the last option, and as re-runnable YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlvgm.plugins.descriptors import Kind
+from mlvgm.plugins.options import validate
+from mlvgm.runs.settings import from_file, nest
+
+Budget = Literal["demo", "standard", "rigorous"]
+
+
+COMPONENTS: dict[str, Kind] = {
+    "data": "datasets",
+    "classifier": "classifiers",
+    "attack": "attacks",
+    "generator": "generators",
+    "purifier": "purifiers",
+}
+DEFAULT_NAMES = {
+    "data": "fashion-mnist",
+    "classifier": "fashion-cnn",
+    "attack": "autoattack",
+    "generator": "nvae",
+    "purifier": "mlvgm",
+}
+
+
+class Named(BaseModel):
+    """A component: its name and all its options."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str = Field(description="name of the component, NAME or NAME:ARGUMENT")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Row(BaseModel):
+    """One defence of the comparison."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str = Field(description="row of the table; names its work units")
+    note: str = Field("", description="said wherever its numbers appear")
+    generator: Named | None = Field(None, description="generator the purifier uses")
+    purifier: Named = Field(description="purifier in front of the classifier")
+
+
+class PurifyConfig(BaseModel):
+    """Everything a purification run depends on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    BUDGETS: ClassVar[dict[str, dict[str, object]]] = {
+        "demo": {"limit": 64, "eot": 4, "selection": 16, "score": 20, "votes": 8},
+        "standard": {"limit": 256, "eot": 8, "selection": 32, "score": 32, "votes": 16},
+        "rigorous": {"limit": 1000, "eot": 20, "selection": 64, "score": 64, "votes": 32},
+    }
+
+    run: Literal["purify"] = "purify"
+    budget: Budget = Field("demo", description="named preset of sample size and attack effort")
+    seed: int = Field(0, ge=0, description="seed of all noise")
+    split: Literal["test", "validation"] = Field("test", description="split the images come from")
+    limit: int | None = Field(None, ge=1, description="images: the first LIMIT of the split; all if null")
+    votes: int = Field(16, ge=1, description="draws in one deployed decision of a random defence")
+    rule: Literal["logits", "probabilities", "majority"] = Field("logits", description="how votes are aggregated")
+    eot: int = Field(8, ge=1, description="draws of the defence in each gradient of an attack")
+    selection: int = Field(32, ge=2, description="fresh draws on which candidates compete")
+    score: int = Field(20, ge=20, description="fresh draws of the final score")
+    block: int = Field(16, ge=1, description="images in a work unit")
+    memory: int = Field(512, ge=1, description="most images × draws in one differentiated pass")
+    device: str = Field("cpu", description="torch device")
+    threads: int = Field(ge=1, description="CPU threads; recorded and reused on resume")
+    fail_under: float | None = Field(
+        None, ge=0, le=1, description="exit code 1 if the first defence's robust accuracy is lower"
+    )
+    data: Named
+    classifier: Named
+    attack: Named
+    rows: tuple[Row, ...] = Field(description="defences compared on the same images", min_length=1)
+
+
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """A configuration and the source of each of its values, by dotted key."""
+
+    config: PurifyConfig
+    sources: Mapping[str, str]
+
+    def to_yaml(self) -> str:
+        """The configuration as re-runnable YAML, each value's source as a comment."""
+        lines = _annotated(self.config.model_dump(mode="json"), self.sources)
+        return "\n".join(["# Re-run with: mlvgm run purify --config THIS_FILE", *lines]) + "\n"
+
+
+def _annotated(tree: Any, sources: Mapping[str, str], path: str = "") -> list[str]:
+    """Lines of block-style YAML; a value whose dotted path is in ``sources`` has its source as a comment."""
+    lines: list[str] = []
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        here = f"{path}.{key}" if path else str(key)
+        head = f"{key}:" if isinstance(tree, dict) else "-"
+        if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value)):
+            below = ["  " + line for line in _annotated(value, sources, here)]
+            lines += [head, *below] if isinstance(tree, dict) else [f"- {below[0].strip()}", *below[1:]]
+        else:
+            text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+            text = text.removesuffix("\n").removesuffix("\n...")
+            lines.append(f"{head} {text}" + (f"  # {sources[here]}" if here in sources else ""))
+    return lines
+
+
+def checked(tree: Mapping[str, Any]) -> PurifyConfig:
+    """The configuration that nested plain values make.
+
+    Raises:
+        ConfigError: an option is unknown, missing or out of bounds.
+    """
+    config = validate(PurifyConfig, tree, prefix="run")
+    assert isinstance(config, PurifyConfig)
+    return config
+
+
+def load_config(path: Path) -> PurifyConfig:
+    """The resolved configuration of an existing run, as it was written.
+
+    Raises:
+        InputError: the file is missing or no mapping.
+        ConfigError: it is no configuration of a purification run.
+    """
+    return checked(nest({key: setting.value for key, setting in from_file(path).items()}))

@@ -1,0 +1,130 @@
+"""Executing a purification run: units that have no record yet, each recorded as soon as it is finished."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from mlvgm.errors import Stopped
+from mlvgm.pipelines.purify import RowResult, Unit, run_unit, summarise, units
+from mlvgm.plugins.hooks import Hooks
+from mlvgm.runs.build import Study
+from mlvgm.runs.config import PurifyConfig
+from mlvgm.runs.rundir import RunDirectory
+
+
+def all_units(config: PurifyConfig, samples: tuple[int, ...]) -> list[Unit]:
+    """Every unit of a run, in the order they are done."""
+    return units([row.label for row in config.rows], samples, block=config.block)
+
+
+def execute(
+    study: Study,
+    config: PurifyConfig,
+    run: RunDirectory,
+    *,
+    hooks: Hooks,
+    progress: Callable[[Unit, int, int, str], None] = lambda unit, done, total, message: None,
+) -> dict[str, Any]:
+    """Do what is not done yet and return the results as plain values (also written to ``metrics.json``).
+
+    Interrupted at any moment, calling it again ends with the same per-image decisions: a unit's outcome depends on the
+    configuration and its sample ids only, and a unit without a complete record is done anew.
+
+    Args:
+        study: components of ``config``.
+        config: resolved configuration.
+        run: where records go.
+        hooks: told about started and finished runs and units.
+        progress: called with the unit at work, units done, units in all, and what is going on.
+
+    Raises:
+        Stopped: SIGTERM, or the disk is full; finished units are safe.
+    """
+    torch.set_num_threads(config.threads)
+    todo = all_units(config, study.samples)
+    done = run.finished()
+    hooks.tell("mlvgm_run_started", run=run, config=config)
+    run.set_status("running")
+    try:
+        with run.keeping_records(), stopping_on_terminate():
+            for unit in todo:
+                if unit.name in done:
+                    continue
+
+                def report(message: str, unit: Unit = unit) -> None:
+                    progress(unit, len(done), len(todo), message)
+
+                report("attacking")
+                record, images = run_unit(
+                    unit,
+                    defence=study.defences[unit.label],
+                    attack=study.attack,
+                    data=study.data,
+                    split=config.split,
+                    protocol=study.protocol,
+                    device=config.device,
+                    progress=report,
+                )
+                run.write_images(unit.name, images)
+                run.append(record)
+                done[unit.name] = record
+                hooks.tell("mlvgm_unit_done", run=run, record=record)
+            result = results(config, done)
+            run.write_json("metrics.json", result)
+            run.set_status("finished")
+    except (Stopped, KeyboardInterrupt) as error:
+        _best_effort_status(run, "stopped", error)
+        raise
+    except BaseException as error:
+        _best_effort_status(run, "failed", error)
+        hooks.tell("mlvgm_run_failed", run=run, error=error)
+        raise
+    hooks.tell("mlvgm_run_finished", run=run, result=result)
+    return result
+
+
+def _best_effort_status(run: RunDirectory, state: Any, error: BaseException) -> None:
+    with suppress(OSError):  # a full disk cannot take this either; the records say enough
+        run.set_status(state, reason=str(error) or type(error).__name__)
+
+
+def results(config: PurifyConfig, done: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Results of all finished units as plain values, rows in the order of the configuration."""
+    rows = []
+    for row in config.rows:
+        records = [record for record in done.values() if record["defence"] == row.label]
+        if records:
+            rows.append(dataclasses.asdict(summarise(row.label, records)) | {"note": row.note})
+    return {"schema": 1, "partial": config.limit is not None, "rows": rows}
+
+
+def row_results(result: dict[str, Any]) -> list[RowResult]:
+    """Rows of :func:`results` as dataclasses again."""
+    fields = {field.name for field in dataclasses.fields(RowResult)}
+    rows = [{key: value for key, value in row.items() if key in fields} for row in result["rows"]]
+    return TypeAdapter(list[RowResult]).validate_python(rows)
+
+
+@contextmanager
+def stopping_on_terminate() -> Iterator[None]:
+    """Turn SIGTERM into :class:`Stopped` while inside (main thread only; elsewhere it does nothing)."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise Stopped("terminated; finished units are safe", hint="mlvgm runs resume DIR goes on")
+
+    try:
+        previous = signal.signal(signal.SIGTERM, stop)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,144 @@
+"""From what the user said to a complete configuration, with the source of each value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlvgm.errors import ConfigError, unknown
+from mlvgm.plugins.descriptors import Recipe
+from mlvgm.plugins.load import Resolved, component, config_class
+from mlvgm.plugins.options import validate
+from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, PurifyConfig, ResolvedConfig, checked
+from mlvgm.runs.settings import Setting, Settings, flatten, from_assignments, from_environment, from_file, nest, part
+
+BASELINES = (
+    Recipe("undefended", {"purifier.name": "none"}),
+    Recipe("noise only", {"purifier.name": "noise"}, note="Gaussian noise before the classifier"),
+    Recipe("blur only", {"purifier.name": "blur"}, note="Gaussian blur before the classifier"),
+)
+
+
+def collect(
+    *, assignments: Iterable[str], flags: Mapping[str, Any], file: Path | None, environ: Mapping[str, str]
+) -> dict[str, Setting]:
+    """All explicit settings, strongest last: file, environment, flags, ``--set``."""
+    settings: dict[str, Setting] = {}
+    if file is not None:
+        settings |= from_file(file)
+    settings |= from_environment(environ)
+    settings |= {
+        key: Setting(value, f"--{key.removesuffix('.name')}") for key, value in flags.items() if value is not None
+    }
+    return settings | from_assignments(assignments, source="--set")
+
+
+def resolve(settings: Settings, *, threads: int) -> ResolvedConfig:
+    """Check every setting against the component it belongs to and fill in budgets and defaults. Loads no weights.
+
+    Raises:
+        ConfigError: an option is unknown or its value is not allowed.
+        PluginError: a component is unknown or does not load.
+    """
+    own = {key: value for key, value in settings.items() if key.split(".")[0] not in COMPONENTS}
+    known = set(PurifyConfig.model_fields) | {"compare"}
+    for key in own:
+        if key.split(".")[0] not in known:
+            raise unknown("option", key, known | set(COMPONENTS))
+    budget = str(own["budget"].value) if "budget" in own else "demo"
+    if budget not in PurifyConfig.BUDGETS:
+        raise unknown("budget", budget, PurifyConfig.BUDGETS)
+    preset = {k: Setting(v, f"budget {budget}") for k, v in PurifyConfig.BUDGETS[budget].items()}
+    values: dict[str, Setting] = {"budget": Setting(budget, "default"), "threads": Setting(threads, "this machine")}
+    values |= preset | {key: value for key, value in own.items() if key not in ("compare", "rows")}
+
+    for name in ("data", "classifier", "attack"):
+        chosen = _options(name, part(settings, name), budget)
+        values |= {f"{name}.{key}": value for key, value in chosen.items()}
+    if "rows" in settings:
+        idle = [key for key in settings if key.split(".")[0] in ("generator", "purifier")]
+        if idle:
+            raise ConfigError(f"'{idle[0]}' has no effect: the configuration lists its rows", hint="edit them there")
+        rows = [
+            {key: Setting(value, settings["rows"].source) for key, value in flatten(row).items()}
+            for row in settings["rows"].value
+        ]
+    else:
+        rows = _rows(settings, budget, compare=own.get("compare", Setting(True, "default")).value)
+    config = checked(_tree(values) | {"rows": [_tree(row) for row in rows]})
+    values |= {f"rows.{number}.{key}": value for number, row in enumerate(rows) for key, value in row.items()}
+    defaults = {key: "default" for key in flatten(config.model_dump(exclude={"rows"})) if key not in values}
+    return ResolvedConfig(config, defaults | {key: value.source for key, value in values.items()})
+
+
+def resolved_component(name: str, settings: Mapping[str, Setting]) -> Resolved:
+    """The plugin that ``settings`` (those below ``name.``) name."""
+    chosen = settings.get("name", Setting(DEFAULT_NAMES[name], "default"))
+    return component(COMPONENTS[name], str(chosen.value))
+
+
+def _options(name: str, settings: Mapping[str, Setting], budget: str) -> dict[str, Setting]:
+    """All options of one component, checked: default < budget < explicit."""
+    resolved = resolved_component(name, settings)
+    explicit = {key: Setting(value, "name") for key, value in resolved.given.items()}
+    explicit |= {key: value for key, value in settings.items() if key != "name"}
+    model = config_class(resolved)
+    preset = getattr(model, "BUDGETS", {}).get(budget, {})
+    merged = {key: Setting(value, f"budget {budget}") for key, value in preset.items()} | explicit
+    config = validate(model, _tree(merged), prefix=name)
+    everything = {
+        key: merged.get(key, Setting(value, "default"))
+        for key, value in flatten(config.model_dump(mode="json")).items()
+    }
+    return {"name": settings.get("name", Setting(DEFAULT_NAMES[name], "default"))} | everything
+
+
+def recipe_settings(settings: Settings) -> dict[str, Setting]:
+    """``generator.*`` and ``purifier.*`` settings of the first row: the default recipe under the user's own."""
+    user = {key: value for key, value in settings.items() if key.split(".")[0] in ("generator", "purifier")}
+    if _other_purifier(user):  # recipes are ways of using the mlvgm purifier
+        return user
+    return {key: Setting(value, "recipe") for key, value in _recipes(user)[0].options.items()} | user
+
+
+def _recipes(settings: Settings) -> tuple[Recipe, ...]:
+    return resolved_component("generator", part(settings, "generator")).component.recipes or (
+        Recipe("mlvgm", {}),
+        Recipe("α = 0", {"purifier.alphas": "none"}),
+    )
+
+
+def _other_purifier(settings: Settings) -> str | None:
+    name = str(settings["purifier.name"].value) if "purifier.name" in settings else DEFAULT_NAMES["purifier"]
+    return None if name == DEFAULT_NAMES["purifier"] else name
+
+
+def _rows(settings: Settings, budget: str, *, compare: object) -> list[dict[str, Setting]]:
+    """The first row is the defence asked for; then baselines and the generator's other recipes, on its settings."""
+    first = recipe_settings(settings)
+    other = _other_purifier(first)
+    default, *others = (Recipe(other, {}),) if other else _recipes(first)
+    rows = [(default.label, default.note, first)]
+    if compare:
+        baselines = [baseline for baseline in BASELINES if baseline.options["purifier.name"] != other]
+        rows += [(baseline.label, baseline.note, _under(baseline)) for baseline in baselines]
+        rows += [(recipe.label, recipe.note, first | _under(recipe)) for recipe in others]
+    return [_row(label, note, chosen, budget) for label, note, chosen in rows]
+
+
+def _under(recipe: Recipe) -> dict[str, Setting]:
+    return {key: Setting(value, "recipe") for key, value in recipe.options.items()}
+
+
+def _row(label: str, note: str, settings: Settings, budget: str) -> dict[str, Setting]:
+    row = {"label": Setting(label, "recipe"), "note": Setting(note, "recipe")}
+    purifier = part(settings, "purifier")
+    if resolved_component("purifier", purifier).component.capabilities.get("needs_generator"):
+        generator = _options("generator", part(settings, "generator"), budget)
+        row |= {f"generator.{key}": value for key, value in generator.items()}
+    return row | {f"purifier.{key}": value for key, value in _options("purifier", purifier, budget).items()}
+
+
+def _tree(settings: Settings) -> dict[str, Any]:
+    return nest({key: value.value for key, value in settings.items()})

@@ -1,0 +1,154 @@
+"""Run directories: configuration, environment, records, images and status of one run."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mlvgm.errors import InputError, Stopped
+from mlvgm.files import write_bytes, write_text
+from mlvgm.runs import records
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = Literal["running", "finished", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One run on disk.
+
+    ``config.yaml`` (resolved, re-runnable), ``environment.json``, ``records.jsonl`` (one line a finished unit),
+    ``images/UNIT.safetensors``, ``status.json``, ``metrics.json`` and ``report.html``. Files are replaced atomically;
+    records are appended and synced.
+    """
+
+    path: Path
+
+    @property
+    def records(self) -> Path:
+        return self.path / "records.jsonl"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @classmethod
+    def create(cls, path: Path | None, *, name: str, config: str, environment: Mapping[str, Any]) -> RunDirectory:
+        """Make the directory, ``runs/<UTC>-<name>-<hash>`` by default, and write configuration and environment.
+
+        Raises:
+            InputError: the place is not writable, or holds something already.
+        """
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        mark = hashlib.sha256(f"{config}{stamp}{os.getpid()}".encode()).hexdigest()[:8]
+        folder = path or Path("runs") / f"{stamp}-{name}-{mark}"
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"output folder '{folder}' is not empty", hint="choose another, or `mlvgm runs resume` it")
+        try:
+            (folder / "images").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write to output folder '{folder}': {error.strerror}") from None
+        run = cls(folder)
+        with run.keeping_records():
+            write_text(run.config, config)
+            run.write_json("environment.json", environment)
+            run.set_status("running")
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """An existing run.
+
+        Raises:
+            InputError: there is none.
+        """
+        run = cls(path)
+        if not run.config.is_file():
+            raise InputError(f"'{path}' is not a run directory (no config.yaml)", hint="see `mlvgm runs list`")
+        return run
+
+    def write_json(self, name: str, value: object) -> None:
+        write_text(self.path / name, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """The contents of a JSON file of the run, empty if it was never written."""
+        path = self.path / name
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def set_status(self, state: State, **more: object) -> None:
+        self.write_json(
+            "status.json", {"state": state, "time": datetime.now(UTC).isoformat(timespec="seconds"), **more}
+        )
+
+    @property
+    def state(self) -> str:
+        return str(self.read_json("status.json").get("state", "unknown"))
+
+    def write_images(self, unit: str, tensors: Mapping[str, Tensor]) -> None:
+        """Images of a unit, lossless; a unit's record is written only after them."""
+        from safetensors.torch import save
+
+        write_bytes(self.path / "images" / f"{unit}.safetensors", save({k: v.contiguous() for k, v in tensors.items()}))
+
+    def read_images(self, unit: str) -> dict[str, Tensor]:
+        from safetensors.torch import load_file
+
+        return load_file(self.path / "images" / f"{unit}.safetensors")
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        records.append(self.records, record)
+
+    def finished(self) -> dict[str, dict[str, Any]]:
+        """Finished records by unit; if a unit stands twice, the first one counts."""
+        done: dict[str, dict[str, Any]] = {}
+        for record in records.read(self.records):
+            done.setdefault(record["unit"], record)
+        return done
+
+    @contextmanager
+    def keeping_records(self) -> Iterator[None]:
+        """Turn a full disk into one message; what is recorded stays, and the run can be resumed."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise Stopped(
+                    f"the disk is full; every finished unit is safe in '{self.path}'",
+                    hint=f"free some space, then `mlvgm runs resume {self.path}`",
+                ) from None
+            raise
+
+
+def environment(*, device: str, threads: int) -> dict[str, Any]:
+    """What the numbers of a run depend on: versions, plugin distributions, device and threads."""
+    names = ("torch", "numpy", "timm", "torchvision", "safetensors")
+    mlvgm = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"].startswith("mlvgm")}
+    versions = {name: _version(name) for name in names}
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "versions": {name: version for name, version in versions.items() if version},
+        "plugins": dict(sorted(mlvgm.items())),
+        "device": device,
+        "threads": threads,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,107 @@
+"""Intervals of proportions and means, and the estimated success of an attack on a random defence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import torch
+from torch import Tensor
+
+_Z95 = NormalDist().inv_cdf(0.975)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval, all in [0, 1]."""
+
+    value: float
+    low: float
+    high: float
+
+    def overlaps(self, other: Estimate) -> bool:
+        return self.low <= other.high and other.low <= self.high
+
+    def percent(self) -> str:
+        """In per cent, for tables.
+
+        >>> Estimate(0.5, 0.4, 0.6).percent()
+        '50.0 [40, 60]'
+        """
+        return f"{100 * self.value:.1f} [{100 * self.low:.0f}, {100 * self.high:.0f}]"
+
+
+def wilson(successes: float, trials: int, *, z: float = _Z95) -> Estimate:
+    """Wilson score interval of a proportion (95 % by default).
+
+    >>> wilson(0, 10).high < 0.28 and wilson(5, 10).value == 0.5
+    True
+    """
+    if trials == 0:
+        return Estimate(float("nan"), 0.0, 1.0)
+    share = successes / trials
+    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * (share * (1 - share) / trials + z * z / (4 * trials * trials)) ** 0.5
+    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def bootstrap_mean(values: Tensor, *, seed: int = 0, resamples: int = 2000) -> Estimate:
+    """Percentile bootstrap interval (95 %) of the mean over images.
+
+    Args:
+        values: (n,) one figure an image.
+        seed: seed of the resampling.
+        resamples: bootstrap samples.
+    """
+    if values.numel() == 0:
+        return Estimate(float("nan"), 0.0, 1.0)
+    generator = torch.Generator().manual_seed(seed)
+    values = values.double().cpu()
+    chosen = torch.randint(len(values), (resamples, len(values)), generator=generator)
+    means = values[chosen].mean(1).sort().values
+    low, high = means[int(0.025 * resamples)], means[int(0.975 * resamples) - 1]
+    return Estimate(float(values.mean()), float(low), float(high))
+
+
+# An attack may leave an image alone when it is this sure to have broken it: 16 of 16 wrong draws are enough, one of one
+# (a lucky draw) never is.
+BROKEN = 0.8
+
+
+def success_estimate(
+    logits: Tensor, labels: Tensor, *, targets: Tensor | None, votes: int, vote: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Probability that one deployed decision is wrong, estimated from m fresh draws, and whether that is certain.
+
+    A decision on a single draw has the share of wrong draws as its estimate, certain when the Wilson lower bound
+    passes ``BROKEN``. A vote of k draws has the margin of the aggregated score against its strongest rival, taken as
+    normal with the variance of the mean of k draws plus that of the estimate itself.
+
+    Args:
+        logits: (B, m, K). m = 1 means a deterministic defence: the answer is exact.
+        labels: (B,) true classes.
+        targets: (B,) wanted classes; success is then reaching them.
+        votes: draws of a deployed decision.
+        vote: aggregates (B, m, K) to (B, K).
+
+    Returns:
+        probability (B,) and broken (B,) bool.
+    """
+    batch, draws, _ = logits.shape
+    wanted = labels if targets is None else targets
+    hit = logits.argmax(2) == wanted[:, None]
+    wrong = (~hit if targets is None else hit).double().mean(1)
+    if draws == 1:
+        return wrong, wrong > 0.5
+    if votes == 1:
+        low = torch.tensor([wilson(float(share) * draws, draws).low for share in wrong], dtype=torch.double)
+        return wrong, low.to(logits.device) > BROKEN
+    scores = vote(logits)
+    rival = scores.scatter(1, wanted[:, None], -torch.inf).argmax(1)
+    rows = torch.arange(batch, device=logits.device)
+    margin = (logits[rows, :, wanted] - logits[rows, :, rival]).double()  # (B, m)
+    spread = margin.std(1) * (1 / votes + 1 / draws) ** 0.5
+    probability = torch.special.ndtr(-margin.mean(1) / spread.clamp_min(1e-12))
+    probability = probability if targets is None else 1 - probability
+    return probability, probability > BROKEN

@@ -1,0 +1,125 @@
+"""Harness: what an attack returns is checked, selected on one stream and scored once on another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from mlvgm.defence import Defence
+from mlvgm.errors import ConfigError, InputError
+from mlvgm.harness import Protocol, check_candidates, check_images, run_attack, select
+from mlvgm.protocols.attack import AttackContext, AttackInfo
+from mlvgm.statistics import wilson
+from mlvgm.target import Target
+from toys import Additive, Brightness, Shift
+
+
+def images_at(levels: Tensor) -> Tensor:
+    return levels[:, None, None, None].expand(-1, 1, 4, 4).contiguous()
+
+
+def test_exact_minimal_perturbation_of_a_linear_classifier() -> None:
+    """Brightness errs exactly when the shift passes the distance of the mean from one half."""
+    levels = torch.linspace(0.05, 0.95, 37)
+    labels = (levels > 0.5).long()
+    attacked = run_attack(Defence(Brightness()), Shift(eps=0.2, by=0.2), images_at(levels), labels)
+    assert torch.equal(attacked.robust.right, (levels - 0.5).abs() > 0.2)
+    assert attacked.clean.right.all() and not attacked.violations.any()
+    torch.testing.assert_close(attacked.norm[0], torch.tensor(0.0, dtype=torch.double), atol=0.21, rtol=0)
+
+
+def test_violations_are_refused_and_reported() -> None:
+    levels = torch.tensor([0.6, 0.7])
+    attacked = run_attack(Defence(Brightness()), Shift(eps=0.1, by=0.101), images_at(levels), torch.tensor([1, 1]))
+    assert attacked.violations.all() and attacked.robust.right.all() and (attacked.norm == 0).all()
+
+
+def test_broken_candidates_are_refused() -> None:
+    images = torch.full((3, 1, 2, 2), 0.5)
+    candidates = images.clone()
+    candidates[0, 0, 0, 0] = float("nan")
+    candidates[1] = 1.01
+    _, outside = check_candidates(candidates, images, AttackInfo("any", "L2", 10.0))
+    assert outside.tolist() == [True, True, False]
+
+
+def test_null_control_gives_clean_accuracy_back() -> None:
+    """At eps 0 selection among any number of candidates finds nothing that fresh noise would count as success."""
+
+    @dataclass(frozen=True)
+    class Lucky:
+        @property
+        def info(self) -> AttackInfo:
+            return AttackInfo("lucky", "Linf", 0.0)
+
+        def __call__(
+            self,
+            target: Target,
+            images: Tensor,
+            labels: Tensor,
+            *,
+            targets: Tensor | None = None,
+            context: AttackContext,
+        ) -> Tensor:
+            return select(target, [images] * 20, labels, draws=context.selection)
+
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.rand(400, generator=generator)
+    labels = (levels > 0.5).long()
+    defence = Defence(Brightness(), Additive(0.15), clamp="none")
+    attacked = run_attack(defence, Lucky(), images_at(levels), labels, protocol=Protocol(score=50))
+    exact = float(torch.special.ndtr((levels - 0.5).abs() / 0.15).mean())
+    estimate = wilson(int(attacked.robust.right.sum()), 400)
+    assert estimate.low <= exact <= estimate.high
+    assert abs(float(attacked.robust.single.mean()) - exact) < 0.02
+    # Taking the worst of 20 single draws, as a naive evaluation would, reports far less.
+    target = Target(defence, samples=range(400), purpose="naive")
+    naive = (target(images_at(levels), draws=20).argmax(2) == labels[:, None]).all(1).double().mean()
+    assert float(naive) < exact - 0.1
+
+
+def test_streams_are_independent_and_replayable() -> None:
+    levels = torch.linspace(0.3, 0.7, 16)
+    labels = (levels > 0.5).long()
+    defence = Defence(Brightness(), Additive(0.2))
+    whole = run_attack(defence, Shift(0.05, 0.05), images_at(levels), labels, samples=range(100, 116))
+    half = run_attack(defence, Shift(0.05, 0.05), images_at(levels[8:]), labels[8:], samples=range(108, 116))
+    assert torch.equal(whole.robust.single[8:], half.robust.single)
+    assert torch.equal(whole.clean.single[8:], half.clean.single)
+    other = run_attack(
+        defence, Shift(0.05, 0.05), images_at(levels), labels, samples=range(100, 116), protocol=Protocol(seed=1)
+    )
+    assert not torch.equal(whole.robust.single, other.robust.single)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(2, 4, 4), "expected float32"),
+        (torch.zeros(1, 1, 2, 2, dtype=torch.double), "expected float32"),
+        (torch.full((1, 1, 2, 2), float("nan")), "NaN"),
+        (torch.full((1, 1, 2, 2), 255.0), "divide bytes by 255"),
+    ],
+)
+def test_bad_images_are_refused(images: Tensor, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_images(images)
+
+
+def test_attack_that_needs_more_classes_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Many(Shift):
+        @property
+        def info(self) -> AttackInfo:
+            return AttackInfo("many", "L2", 1.0, minimum_classes=4)
+
+    with pytest.raises(ConfigError, match="needs 4 classes"):
+        run_attack(Defence(Brightness()), Many(1.0, 0.1), images_at(torch.tensor([0.6])), torch.tensor([1]))
+
+
+def test_wrong_labels_are_refused() -> None:
+    with pytest.raises(InputError, match="labels"):
+        run_attack(Defence(Brightness()), Shift(1.0, 0.1), images_at(torch.tensor([0.6])), torch.tensor([7]))

@@ -1,0 +1,37 @@
+"""Intervals against another library and against their own coverage."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy.stats import binomtest
+
+from mlvgm.statistics import Estimate, bootstrap_mean, wilson
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (5, 10), (64, 64), (311, 1000)])
+def test_wilson_equals_scipy(successes: int, trials: int) -> None:
+    expected = binomtest(successes, trials).proportion_ci(method="wilson")
+    ours = wilson(successes, trials)
+    assert (ours.low, ours.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_of_nothing_says_nothing() -> None:
+    estimate = wilson(0, 0)
+    assert (estimate.low, estimate.high) == (0, 1) and estimate.value != estimate.value
+
+
+def test_bootstrap_covers_the_mean() -> None:
+    """Of 200 intervals about 190 hold the true mean; fewer than 175 would be a fault."""
+    generator = torch.Generator().manual_seed(0)
+    hits = 0
+    for seed in range(200):
+        values = torch.rand(60, generator=generator)
+        estimate = bootstrap_mean(values, seed=seed, resamples=400)
+        hits += estimate.low <= 0.5 <= estimate.high
+    assert 175 <= hits <= 199
+
+
+def test_overlap() -> None:
+    assert Estimate(0.5, 0.4, 0.6).overlaps(Estimate(0.65, 0.6, 0.7))
+    assert not Estimate(0.5, 0.4, 0.6).overlaps(Estimate(0.7, 0.61, 0.8))

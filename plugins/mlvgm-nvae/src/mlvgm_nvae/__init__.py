@@ -1,0 +1,67 @@
+"""NVAE generators for mlvgm. This module is light: everything heavy is imported when it is used."""
+
+from __future__ import annotations
+
+from mlvgm.plugins.descriptors import Component, Recipe, Weights
+
+_DENOISING = "denoising-trained: a step beyond the paper's use of a generator as it is"
+
+nvae = Component(
+    summary="NVAE, a hierarchical VAE with its encoder; eight latents for Fashion-MNIST 32×32, weights included",
+    factory="mlvgm_nvae.config:nvae",
+    config="mlvgm_nvae.config:NVAEConfig",
+    capabilities={"encodes": True, "inverts": True},
+    weights=(
+        Weights(
+            name="clean",
+            file="mlvgm_nvae:weights/clean.safetensors",
+            sha256="",
+            licence="MIT",
+            summary="Fashion-MNIST, trained on clean images as in the papers",
+        ),
+        Weights(
+            name="denoising",
+            file="mlvgm_nvae:weights/denoising.safetensors",
+            sha256="",
+            licence="MIT",
+            summary="Fashion-MNIST, noisy input and clean target; no labels, no attacks; a step beyond the papers",
+        ),
+    ),
+    recipes=(
+        Recipe(
+            "mlvgm (denoising weights)",
+            {
+                "generator.weights": "denoising",
+                "generator.temperature": 0.6,
+                "purifier.noise": 8.0,
+                "purifier.alphas": "keep:6",
+            },
+            note=_DENOISING,
+        ),
+        Recipe(
+            "alpha = 0",
+            {
+                "generator.weights": "denoising",
+                "generator.temperature": 0.6,
+                "purifier.noise": 8.0,
+                "purifier.alphas": "none",
+            },
+            note=_DENOISING,
+        ),
+        Recipe(
+            "paper setting: clean weights, cosine",
+            {
+                "generator.weights": "clean",
+                "generator.temperature": 0.6,
+                "purifier.noise": 0.0,
+                "purifier.alphas": "cosine",
+            },
+        ),
+    ),
+)
+
+train_nvae = Component(
+    summary="trains NVAE: evidence lower bound with KL warm-up, on clean or noisy inputs",
+    factory="mlvgm_nvae.training:NVAETraining",
+    config="mlvgm_nvae.training_config:NVAETrainingConfig",
+)

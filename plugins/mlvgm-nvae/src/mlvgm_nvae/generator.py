@@ -1,0 +1,268 @@
+"""NVAE as a multi-latent generator: latents are the groups, base noise is each group's standard-normal draw."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor
+
+from mlvgm.errors import ConfigError, InputError, unknown
+from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
+from mlvgm.noise import Keys, Noise, normal, uniform
+from mlvgm.protocols.generator import NuisanceSpec
+from mlvgm_nvae.likelihood import UNIFORM_MARGIN
+from mlvgm_nvae.network import NVAE
+
+
+@dataclass(frozen=True)
+class NVAESampling:
+    """Options of sampling.
+
+    Args:
+        temperature: factor on every prior standard deviation, in [0, 2]; 0 gives the prior means.
+        likelihood: the image is the pixel distribution's mean, or a sample of it (its uniforms are nuisances).
+    """
+
+    temperature: float = 1.0
+    likelihood: Literal["mean", "sample"] = "mean"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 2:
+            raise ConfigError(f"temperature must be in [0, 2], got {self.temperature}")
+        if self.likelihood not in ("mean", "sample"):
+            raise unknown("likelihood", str(self.likelihood), ["mean", "sample"])
+
+
+@dataclass(frozen=True)
+class NVAEEncoding:
+    """Encoder features of a batch, one for each latent (latents may share one)."""
+
+    features: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.features[0])
+
+    def __getitem__(self, index: Any) -> NVAEEncoding:
+        return self._each(lambda feature: feature[index])
+
+    def repeat(self, draws: int) -> NVAEEncoding:
+        """Each row ``draws`` times, image-major."""
+        return self._each(lambda feature: feature.repeat_interleave(draws, 0))
+
+    def to(self, device: torch.device | str) -> NVAEEncoding:
+        """The same features on ``device``."""
+        return self._each(lambda feature: feature.to(device))
+
+    def _each(self, change: Any) -> NVAEEncoding:
+        # Latents that share a feature go on sharing it.
+        changed = {id(feature): feature for feature in self.features}
+        changed = {key: change(feature) for key, feature in changed.items()}
+        return NVAEEncoding(tuple(changed[id(feature)] for feature in self.features))
+
+
+class NVAEGenerator:
+    """A frozen :class:`~mlvgm_nvae.network.NVAE` behind the generator, encoder and inverse protocols.
+
+    Args:
+        model: the network; it is put into evaluation mode and its parameters are frozen.
+        sampling: temperature and pixel likelihood.
+
+    Example:
+        >>> from mlvgm_nvae.architecture import light
+        >>> from mlvgm_nvae.network import build
+        >>> generator = NVAEGenerator(build(light(), seed=0))
+        >>> noise = generator.draw_noise(Keys.of(seed=0, purpose="example", samples=[0, 1]))
+        >>> generator.generate(noise).shape
+        torch.Size([2, 1, 32, 32])
+    """
+
+    def __init__(self, model: NVAE, *, sampling: NVAESampling | None = None) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.sampling = sampling or NVAESampling()
+
+    @property
+    def latents(self) -> tuple[LatentSpec, ...]:
+        a = self.model.architecture
+        numbered = enumerate(zip(a.latent_shapes, a.scale_of_latent, strict=True))
+        return tuple(
+            LatentSpec(f"z{i}", shape, shape, resolution=shape[1], group=f"scale{scale}")
+            for i, (shape, scale) in numbered
+        )
+
+    @property
+    def image(self) -> ImageSpec:
+        return ImageSpec(*self.model.architecture.image)
+
+    @property
+    def encoder_image(self) -> ImageSpec:
+        return self.image
+
+    @property
+    def nuisances(self) -> tuple[NuisanceSpec, ...]:
+        if self.sampling.likelihood == "mean":
+            return ()
+        channels, height, width = self.model.architecture.image
+        gumbel = NuisanceSpec("gumbel", (self.model.architecture.mixtures, height, width))
+        return (gumbel, NuisanceSpec("logistic", (channels, height, width)))
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.decoder.constant.device
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same generator on ``device``."""
+        moved = copy.copy(self)
+        moved.model = copy.deepcopy(self.model).to(device)
+        return moved
+
+    def with_sampling(self, **options: Any) -> Self:
+        """The same weights with other ``temperature`` or ``likelihood``.
+
+        Raises:
+            ConfigError: another option, or a value out of range.
+        """
+        for name in options:
+            if name not in ("temperature", "likelihood"):
+                raise unknown("sampling option of nvae", name, ["temperature", "likelihood"])
+        changed = copy.copy(self)
+        changed.sampling = replace(self.sampling, **options)
+        return changed
+
+    def draw_noise(self, keys: Keys, *, tied: bool = False) -> Noise:
+        """Standard-normal noise for each latent, and uniforms if pixels are sampled.
+
+        Raises:
+            ConfigError: ``tied``: the latents of an NVAE differ in shape, none can read another's noise.
+        """
+        if tied:
+            raise ConfigError("nvae has no tied noise", hint="its latents differ in shape; use tied=False")
+        values = tuple(normal(keys, spec.name, spec.noise_shape).to(self.device) for spec in self.latents)
+        nuisance = {
+            spec.name: (UNIFORM_MARGIN + (1 - 2 * UNIFORM_MARGIN) * uniform(keys, spec.name, spec.shape)).to(self.device)
+            for spec in self.nuisances
+        }
+        return Noise(values, tuple(range(len(values))), nuisance=nuisance)
+
+    def to_latents(self, noise: Noise) -> Latents:
+        """z_i = mu_p(z_<i) + temperature · sigma_p(z_<i) · noise_i, group by group."""
+        return self._sample(noise)[0]
+
+    def generate(self, noise: Noise) -> Tensor:
+        """Images of ``noise``, in one top-down pass."""
+        latents, state = self._sample(noise)
+        return self._image(state, latents)
+
+    def decode(self, latents: Latents) -> Tensor:
+        """Images (N, C, H, W) of ``latents``."""
+        state = self.model.decoder.start(len(latents))
+        for group, latent in zip(self.model.decoder.groups, latents.values, strict=True):
+            state = group.merge(group.cells(state), latent)
+        return self._image(state, latents)
+
+    def to_noise(self, latents: Latents) -> Noise:
+        """The noise that ``to_latents`` turns into ``latents``.
+
+        Raises:
+            ConfigError: temperature 0, where every noise makes the same latents.
+        """
+        if self.sampling.temperature == 0:
+            raise ConfigError("temperature 0 has no inverse", hint="use a positive temperature")
+        state = self.model.decoder.start(len(latents))
+        values = []
+        for group, latent in zip(self.model.decoder.groups, latents.values, strict=True):
+            state = group.cells(state)
+            prior = group.normal(group.prior(state))
+            values.append(prior.noise_of(latent, temperature=self.sampling.temperature))
+            state = group.merge(state, latent)
+        return Noise(tuple(values), tuple(range(len(values))), nuisance=latents.nuisance)
+
+    def encode(self, images: Tensor) -> NVAEEncoding:
+        """Encoder features of images (B, C, H, W) in [0, 1]."""
+        if images.ndim != 4 or tuple(images.shape[1:]) != self.image.shape:
+            expected = "×".join(map(str, self.image.shape))
+            raise InputError(f"nvae encodes batches of {expected} images, got shape {tuple(images.shape)}")
+        return NVAEEncoding(self.model.encode(images))
+
+    def blend(self, encoding: NVAEEncoding, source: Noise | NVAEEncoding, alphas: Sequence[float]) -> Blended:
+        """Mix posterior means of ``encoding`` with ``source`` (arXiv 2412.03453, section 3.2); flows act on the mixture.
+
+        Args:
+            encoding: B rows.
+            source: noise of B·k rows, image-major, or another encoding of B rows.
+            alphas: weight of ``source`` for each latent, in [0, 1].
+
+        Raises:
+            ConfigError: the number or range of ``alphas``.
+            InputError: rows of ``source`` are no multiple of those of ``encoding``.
+        """
+        self._check(encoding, source, alphas)
+        rows, decoder = len(source), self.model.decoder
+        state = decoder.start(len(encoding))
+        mixed: list[Tensor] = []
+        for i, (group, alpha) in enumerate(zip(decoder.groups, alphas, strict=True)):
+            state = group.cells(state)
+            if alpha > 0 and len(state) < rows:
+                state = state.repeat_interleave(rows // len(state), 0)
+            prior = group.prior(state)
+            latent = None
+            if alpha < 1:
+                kept = group.normal(group.posterior(encoding.features[i], state, prior)).mean
+                latent = kept if alpha == 0 else (1 - alpha) * kept
+            if alpha > 0:
+                fresh = self._from_source(source, i, group, state, prior)
+                latent = alpha * fresh if latent is None else latent + alpha * fresh
+            assert latent is not None
+            latent = group.flow(latent)
+            mixed.append(latent)
+            state = group.merge(state, latent)
+        nuisance = source.nuisance if isinstance(source, Noise) else {}
+        expand = [latent.repeat_interleave(rows // len(latent), 0) if len(latent) < rows else latent for latent in mixed]
+        latents = Latents(tuple(expand), nuisance=nuisance)
+        if self.sampling.likelihood == "mean":
+            image = self._image(state, latents)
+            return Blended(image.repeat_interleave(rows // len(image), 0) if len(image) < rows else image, latents)
+        state = state.repeat_interleave(rows // len(state), 0) if len(state) < rows else state
+        return Blended(self._image(state, latents), latents)
+
+    def _check(self, encoding: NVAEEncoding, source: Noise | NVAEEncoding, alphas: Sequence[float]) -> None:
+        count = len(self.model.decoder.groups)
+        if len(alphas) != count:
+            raise ConfigError(f"nvae has {count} latents, got {len(alphas)} alphas")
+        if not all(0 <= alpha <= 1 for alpha in alphas):
+            raise ConfigError(f"alphas must be in [0, 1], got {list(alphas)}")
+        if len(encoding) == 0 or len(source) % len(encoding):
+            raise InputError(f"{len(source)} rows of noise for {len(encoding)} encoded images")
+
+    def _from_source(self, source: Noise | NVAEEncoding, i: int, group: Any, state: Tensor, prior: Any) -> Tensor:
+        if isinstance(source, Noise):
+            noise = source.of(i).to(state.dtype)
+            fresh: Tensor = group.normal(prior).at(noise, temperature=self.sampling.temperature)
+            return fresh
+        other: Tensor = group.normal(group.posterior(source.features[i], state, prior)).mean
+        return other
+
+    def _sample(self, noise: Noise) -> tuple[Latents, Tensor]:
+        state = self.model.decoder.start(len(noise))
+        values = []
+        for i, group in enumerate(self.model.decoder.groups):
+            state = group.cells(state)
+            value = group.normal(group.prior(state)).at(
+                noise.of(i).to(state.dtype), temperature=self.sampling.temperature
+            )
+            values.append(value)
+            state = group.merge(state, value)
+        return Latents(tuple(values), nuisance=noise.nuisance), state
+
+    def _image(self, state: Tensor, latents: Latents) -> Tensor:
+        pixels = self.model.pixels(self.model.decoder.finish(state))
+        if self.sampling.likelihood == "mean":
+            return pixels.mean()
+        try:
+            return pixels.sample(latents.nuisance["gumbel"], latents.nuisance["logistic"])
+        except KeyError as missing:
+            message = f"sampling pixels needs the nuisance {missing}"
+            raise InputError(message, hint="draw the noise with likelihood 'sample', or use 'mean'") from None

@@ -1,0 +1,1 @@
+"""Readers of the checkpoints that the two public code bases write."""

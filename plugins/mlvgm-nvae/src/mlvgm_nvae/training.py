@@ -1,0 +1,212 @@
+"""Training an NVAE: deterministic in (seed, step), resumable, clean or with noisy inputs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mlvgm.errors import CheckFailed, InputError
+from mlvgm.noise import Keys, normal, uniform
+from mlvgm.protocols.data import Dataset
+from mlvgm.protocols.train import Trained, TrainContext
+from mlvgm_nvae.card import write_card
+from mlvgm_nvae.checkpoint import load_checkpoint, save_checkpoint
+from mlvgm_nvae.evaluation import evaluate
+from mlvgm_nvae.losses import balanced_kl, balancing_targets, bits_per_dimension
+from mlvgm_nvae.network import NVAE, build
+from mlvgm_nvae.regularisation import SpectralPenalty, batch_norm_penalty
+from mlvgm_nvae.schedule import kl_weights, learning_rate
+from mlvgm_nvae.training_config import NVAETrainingConfig
+from mlvgm_nvae.weights import save
+
+
+@dataclass
+class _State:
+    """What changes from step to step."""
+
+    model: NVAE
+    average: NVAE
+    optimiser: torch.optim.AdamW
+    spectral: SpectralPenalty
+    step: int = 0
+    cpu_seconds: float = 0.0
+    started: float = field(default_factory=time.process_time)
+
+    def processor_time(self) -> float:
+        return self.cpu_seconds + time.process_time() - self.started
+
+
+class NVAETraining:
+    """``mlvgm train generator --generator nvae``.
+
+    Every step is a function of the seed, the step's number and the state before it: a training that was killed and
+    resumed from its checkpoint ends with the same weights as one that was not.
+    """
+
+    def __init__(self, config: NVAETrainingConfig) -> None:
+        self.config = config
+
+    def train(self, data: Dataset, *, context: TrainContext) -> Trained:
+        """Train on ``data``'s train split; weights, card and checkpoint go into ``context.folder``.
+
+        Raises:
+            InputError: the data are only a sample, or their images do not fit the architecture.
+            CheckFailed: the loss became infinite or NaN.
+        """
+        if data.info.sample:
+            message = f"{data.info.name}: only a sample of the test images is present, which is not for training"
+            raise InputError(message, hint="fetch the full data set")
+        state = self._begin(context)
+        architecture = state.model.architecture
+        if tuple(data.info.image.shape) != architecture.image:
+            message = f"{data.info.name} has images {data.info.image.shape}, the architecture {architecture.image}"
+            raise InputError(message, hint="set the architecture's image")
+        while state.step < self.config.steps:
+            metrics = self._step(state, data, context)
+            context.progress(state.step, self.config.steps, metrics)
+            if state.step in self.config.snapshots:
+                save(state.average, context.folder / f"weights-step{state.step:06d}.safetensors")
+            if state.step % self.config.checkpoint_every == 0 or state.step == self.config.steps:
+                self._save(state, context)
+        return self._finish(state, data, context)
+
+    def _step(self, state: _State, data: Dataset, context: TrainContext) -> Mapping[str, float]:
+        config, model = self.config, state.model
+        architecture = model.architecture
+        images = self._images(state.step, data, context)
+        keys = Keys.of(seed=context.seed, purpose="train", samples=[state.step])
+        shapes = architecture.latent_shapes
+        noise = [normal(keys, f"z{i}", (len(images), *shape))[0].to(context.device) for i, shape in enumerate(shapes)]
+        weights = kl_weights(
+            state.step / config.steps,
+            start=config.kl_start,
+            end=config.kl_end,
+            warmup=config.kl_warmup,
+            architecture=architecture,
+        ).to(context.device)
+        for group in state.optimiser.param_groups:
+            factor = learning_rate(state.step, steps=config.steps, warmup=config.warmup_steps)
+            group["lr"] = config.learning_rate * factor
+
+        model.train()
+        result = model(self._noisy(images, keys), noise)
+        reconstruction = -model.pixels(result.parameters).log_likelihood(images).sum((1, 2)).mean()
+        warming = state.step < config.kl_warmup * config.steps
+        if config.kl_balancing and warming:
+            kl = balanced_kl(result.kl * weights, balancing_targets(architecture)).mean()
+        else:
+            kl = (result.kl * weights).sum(1).mean()
+        loss = reconstruction + kl
+        if config.spectral:
+            loss = loss + config.spectral * state.spectral()
+        if config.batch_norm:
+            loss = loss + config.batch_norm * batch_norm_penalty(model)
+        state.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        if not torch.isfinite(norm):
+            raise CheckFailed(f"training diverged at step {state.step}", hint="lower the learning rate or the clip")
+        state.optimiser.step()
+        _average(state.average, model, config.ema)
+        state.step += 1
+        bound = reconstruction.detach() + result.kl.detach().sum(1).mean()
+        return {
+            "loss": loss.item(),
+            "bits_per_dimension": bits_per_dimension(bound, architecture).item(),
+            "kl": result.kl.detach().sum(1).mean().item(),
+        }
+
+    def _images(self, step: int, data: Dataset, context: TrainContext) -> Tensor:
+        """The step's clean images; every epoch is a fresh permutation."""
+        size, batch = data.size("train"), self.config.batch
+        ids: list[int] = []
+        for position in range(step * batch // size, ((step + 1) * batch - 1) // size + 1):
+            order = uniform(Keys.of(seed=context.seed, purpose="order", samples=[position]), "order", (size,))[0]
+            first = max(step * batch - position * size, 0)
+            ids += order.argsort()[first : (step + 1) * batch - position * size].tolist()
+        images = data.batch("train", ids)[0].to(context.device)
+        if self.config.flips:
+            keys = Keys.of(seed=context.seed, purpose="train", samples=[step])
+            mirror = uniform(keys, "flip", (len(images), 1, 1, 1))[0].to(images) < 0.5
+            images = torch.where(mirror, images.flip(3), images)
+        return images
+
+    def _noisy(self, images: Tensor, keys: Keys) -> Tensor:
+        """What the encoder sees: the images, or with noise of random strength, clamped."""
+        if not self.config.denoising:
+            return images
+        least, largest = self.config.noise_range
+        rows = (len(images), 1, 1, 1)
+        sigma = least + (largest - least) * uniform(keys, "sigma", rows)[0]
+        sigma = sigma * (uniform(keys, "noisy", rows)[0] < self.config.noisy_share)
+        noise = normal(keys, "input", tuple(images.shape))[0]
+        return (images + (sigma * noise).to(images)).clamp(0, 1)
+
+    def _begin(self, context: TrainContext) -> _State:
+        config = self.config
+        if config.init_from:
+            from mlvgm_nvae.config import load_weights
+
+            model = load_weights(config.init_from).train().requires_grad_(True)
+        else:
+            model = build(config.architecture, seed=context.seed)
+        model = model.to(context.device)
+        fused = str(context.device).startswith(("cpu", "cuda"))
+        optimiser = torch.optim.AdamW(
+            model.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=config.weight_decay,
+            fused=fused,
+        )
+        average = copy.deepcopy(model).eval().requires_grad_(False)
+        state = _State(model, average, optimiser, SpectralPenalty(model, seed=context.seed))
+        path = context.folder / "checkpoint.pt"
+        if context.resume and path.exists():
+            stored = load_checkpoint(path, config=self._identity(context))
+            model.load_state_dict(stored["model"])
+            average.load_state_dict(stored["average"])
+            optimiser.load_state_dict(stored["optimiser"])
+            state.spectral.load_state_dict(stored["spectral"])
+            state.step, state.cpu_seconds = stored["step"], stored["cpu_seconds"]
+        return state
+
+    def _save(self, state: _State, context: TrainContext) -> None:
+        stored = {
+            "config": self._identity(context),
+            "model": state.model.state_dict(),
+            "average": state.average.state_dict(),
+            "optimiser": state.optimiser.state_dict(),
+            "spectral": state.spectral.state_dict(),
+            "step": state.step,
+            "cpu_seconds": state.processor_time(),
+        }
+        save_checkpoint(context.folder / "checkpoint.pt", stored)
+
+    def _identity(self, context: TrainContext) -> str:
+        return json.dumps({"seed": context.seed, **self.config.model_dump(mode="json")}, sort_keys=True)
+
+    def _finish(self, state: _State, data: Dataset, context: TrainContext) -> Trained:
+        seconds = state.processor_time()
+        path = context.folder / "weights.safetensors"
+        save(state.average, path)
+        count = min(self.config.evaluation_images, data.size("test"))
+        figures = evaluate(state.average, data, split="test", count=count, seed=context.seed)
+        card = write_card(path, config=self.config, figures=figures, data=data.info, seed=context.seed, seconds=seconds)
+        metrics = {"bits_per_dimension": figures.bits_per_dimension, "cpu_seconds": seconds}
+        return Trained(path, card, metrics, use=(f"generator.weights={path}",))
+
+
+@torch.no_grad()
+def _average(average: NVAE, model: NVAE, decay: float) -> None:
+    """Exponential moving average of the parameters; statistics are copied."""
+    parameters = list(average.parameters())
+    torch._foreach_lerp_(parameters, list(model.parameters()), 1 - decay)
+    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(new)

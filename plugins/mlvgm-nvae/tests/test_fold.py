@@ -1,0 +1,60 @@
+"""Folding changes the operations, not the function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mlvgm_nvae.architecture import NVAEArchitecture, light
+from mlvgm_nvae.convolutions import MaskedConv2d, WeightNormConv2d
+from mlvgm_nvae.fold import fold
+from mlvgm_nvae.loaders.containers import load_published
+from mlvgm_nvae.network import NVAE, build
+
+
+@pytest.mark.parametrize(("name", "output"), [("serez", "fwd_kl"), ("nvlabs", "smp_kl_all")])
+def test_folded_golden_models_give_the_golden_outputs(
+    name: str, output: str, golden: Callable[[str], Path], request: pytest.FixtureRequest
+) -> None:
+    io: dict[str, Tensor] = request.getfixturevalue(f"{name}_io")
+    model = load_published(golden(f"nvae_{name}") / "weights.safetensors").eval()
+    prefix = output.split("_")[0]
+    noise = [io[f"{prefix}_eps_{j}"] for j in range(4)]
+    plain, folded = model(io["x"], noise), fold(model)(io["x"], noise)
+    torch.testing.assert_close(model.pixels(folded.parameters).mean(), model.pixels(plain.parameters).mean(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(folded.kl, io[output], atol=1e-5, rtol=1e-4)
+
+
+def test_nothing_is_left_to_fold(tiny: NVAEArchitecture, awake: Callable[..., NVAE]) -> None:
+    model = awake(tiny)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    folded = fold(model)
+    kinds = {type(layer) for layer in folded.modules()}
+    assert not kinds & {nn.BatchNorm2d, WeightNormConv2d, MaskedConv2d}
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    # Two of three in a residual cell and all four of an inverted one vanish; those before an activation remain.
+    remaining = sum(type(layer).__name__ == "ScaleShift" for layer in folded.modules())
+    cells = sum(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
+    assert 0 < remaining < cells / 2
+
+
+@pytest.mark.parametrize("changes", [{}, {"flows": 1}, {"flows": 1, "flow_weight_norm": False, "flow_cell": "raster"}])
+def test_folding_keeps_the_function(
+    tiny: NVAEArchitecture, awake: Callable[..., NVAE], changes: dict[str, object]
+) -> None:
+    model = awake(tiny.model_copy(update=changes)).double()
+    images = torch.rand(2, 3, 16, 16, dtype=torch.float64)
+    noise = [torch.randn(2, *shape, dtype=torch.float64) for shape in tiny.latent_shapes]
+    plain, folded = model(images, noise), fold(model)(images, noise)
+    torch.testing.assert_close(folded.parameters, plain.parameters, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(folded.kl, plain.kl, atol=1e-8, rtol=1e-10)
+
+
+def test_the_light_variant_survives_folding() -> None:
+    model = build(light(), seed=3).eval()
+    images = torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(fold(model)(images).parameters, model(images).parameters)

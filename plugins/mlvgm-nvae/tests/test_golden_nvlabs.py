@@ -1,0 +1,67 @@
+"""All stored outputs of the original network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from mlvgm.noise import Noise
+from mlvgm_nvae.generator import NVAEGenerator
+from mlvgm_nvae.loaders.containers import load_published
+from mlvgm_nvae.network import NVAE
+
+Io = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module", params=["weights.safetensors", "checkpoint.pt"])
+def model(request: pytest.FixtureRequest, golden: Callable[[str], Path]) -> NVAE:
+    return load_published(golden("nvae_nvlabs") / request.param).eval()
+
+
+def close(ours: Tensor, reference: Tensor) -> None:
+    """1e-5 of the reference's scale (the README's 1e-5 is at logits up to 1.5)."""
+    torch.testing.assert_close(ours, reference, atol=1e-5 * max(1.0, reference.abs().max().item()), rtol=0)
+
+
+def relative(ours: Tensor, reference: Tensor) -> None:
+    torch.testing.assert_close(ours, reference, atol=1e-6, rtol=1e-4)
+
+
+def test_posterior_means(model: NVAE, nvlabs_io: Io) -> None:
+    io = nvlabs_io
+    result = model(io["x"])
+    pixels = model.pixels(result.parameters)
+    close(result.parameters, io["det_logits"])
+    close(pixels.mean(), io["det_mix_mean"])
+    relative(pixels.log_likelihood(io["x"]), io["det_log_prob"])
+    relative(result.kl, io["det_kl_all"])
+
+
+def test_stochastic_forward(model: NVAE, nvlabs_io: Io) -> None:
+    io = nvlabs_io
+    result = model(io["x"], [io[f"smp_eps_{j}"] for j in range(4)])
+    close(result.parameters, io["smp_logits"])
+    relative(result.kl, io["smp_kl_all"])
+    relative(result.log_q, io["smp_log_q"])
+    relative(result.log_p, io["smp_log_p"])
+    for j in range(4):
+        relative(result.kl_channels[j].mean(0), io[f"smp_kl_diag_{j}"])
+
+
+def test_prior_samples_at_temperature(model: NVAE, nvlabs_io: Io) -> None:
+    generator = NVAEGenerator(model).with_sampling(temperature=0.6)
+    noise = Noise(tuple(nvlabs_io[f"prior_t0.6_eps_{j}"] for j in range(4)), (0, 1, 2, 3))
+    state = model.decoder.start(2)
+    for group, latent in zip(model.decoder.groups, generator.to_latents(noise).values, strict=True):
+        state = group.merge(group.cells(state), latent)
+    close(model.decoder.finish(state), nvlabs_io["prior_logits_t0.6"])
+    close(generator.generate(noise), model.pixels(nvlabs_io["prior_logits_t0.6"]).mean())
+
+
+def test_mixture_sample_from_given_uniforms(model: NVAE, nvlabs_io: Io) -> None:
+    sample = model.pixels(nvlabs_io["det_logits"]).sample(nvlabs_io["mix_u_gumbel"], nvlabs_io["mix_u_logistic"])
+    close(sample, nvlabs_io["mix_sample_seed7"])

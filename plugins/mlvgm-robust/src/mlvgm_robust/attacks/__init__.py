@@ -1,0 +1,1 @@
+"""Attacks, one a file, written from the papers and batched; none decides on one lucky draw of a random defence."""

@@ -1,0 +1,89 @@
+"""APGD-T: Auto-PGD on the targeted difference of logits ratio, for the likeliest classes in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
+from mlvgm_robust.attacks.apgd import ascend
+from mlvgm_robust.attacks.geometry import BallConfig
+from mlvgm_robust.attacks.incumbents import Incumbents
+from mlvgm_robust.attacks.losses import targeted_dlr
+from mlvgm_robust.attacks.rivals import likeliest_rivals
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mlvgm.target import Target
+
+
+class ApgdTConfig(BallConfig):
+    """Options of APGD-T."""
+
+    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "demo": {"iterations": 20, "restarts": 1, "classes": 2},
+        "standard": {"iterations": 100, "restarts": 1, "classes": 9},
+        "rigorous": {"iterations": 200, "restarts": 3, "classes": 9},
+    }
+
+    iterations: int = Field(100, ge=1, description="gradient steps for each class and restart")
+    restarts: int = Field(1, ge=1, description="random starts for each class")
+    classes: int = Field(9, ge=1, description="classes to try, likeliest first; all others where there are fewer")
+
+
+@dataclass(frozen=True)
+class ApgdT:
+    """Targeted Auto-PGD (arXiv 2003.01690), each class only on the images that still stand.
+
+    Any class but the true one counts as success, also one that was not aimed at, unless wanted classes are given.
+
+    Args:
+        norm: of the perturbation.
+        eps: radius in units of [0, 1] pixels.
+        iterations: gradient steps for each class and restart.
+        restarts: random starts for each class.
+        classes: how many classes to try; K − 1 where there are fewer.
+
+    Example:
+        >>> attack = ApgdT(norm="L2", eps=0.5, classes=3)
+        >>> candidates = attack(target, images, labels, context=context)   # doctest: +SKIP
+    """
+
+    norm: Norm = "L2"
+    eps: float = 1.0
+    iterations: int = 100
+    restarts: int = 1
+    classes: int = 9
+
+    @property
+    def info(self) -> AttackInfo:
+        return AttackInfo("apgd-t", self.norm, self.eps)
+
+    def __call__(
+        self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
+    ) -> Tensor:
+        incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
+        rivals = likeliest_rivals(incumbents, images, count=self.classes)
+        for number, rival in enumerate(rivals.unbind(1)):
+            for restart in range(self.restarts):
+                ascend(
+                    incumbents,
+                    images,
+                    targeted_dlr,
+                    labels,
+                    rival,
+                    start=f"class{number}/start{restart}",
+                    norm=self.norm,
+                    eps=self.eps,
+                    iterations=self.iterations,
+                )
+        return incumbents.images
+
+
+def build(config: ApgdTConfig) -> ApgdT:
+    """The attack of ``config``."""
+    return ApgdT(**config.model_dump())

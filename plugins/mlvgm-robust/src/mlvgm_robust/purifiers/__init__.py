@@ -1,0 +1,1 @@
+"""Purifiers, one a file."""

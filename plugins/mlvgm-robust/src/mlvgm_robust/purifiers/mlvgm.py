@@ -1,0 +1,133 @@
+"""Purification with a multiple latent variable generative model (arXiv 2412.03453, section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from mlvgm.errors import ConfigError, InputError
+from mlvgm.noise import Keys, Noise
+from mlvgm.protocols.generator import Encodes
+from mlvgm_robust import alphas
+from mlvgm_robust.purifiers.blur import gaussian_blur, odd_kernel
+from mlvgm_robust.purifiers.noise import ImageNoise, add_noise
+from mlvgm_robust.purifiers.none import draws_per_image
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class MlvgmConfig(BaseModel):
+    """Options of purification with a generator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    blur: float = Field(0.0, ge=0, le=64, description="standard deviation of a Gaussian blur first, pixels; 0 is off")
+    blur_kernel: int | None = Field(None, ge=1, description="blur kernel side, odd, pixels; default reaches four sigma")
+    noise: float = Field(0.0, ge=0, description="L2 norm of noise added next, in units of [0, 1] pixels; 0 is off")
+    alphas: str | tuple[float, ...] = Field(
+        "cosine", description="none, linear, cosine, constant:0.5, keep:6, or one number in [0, 1] a latent, coarse → fine"
+    )
+    attenuation: float = Field(1.0, ge=0, le=1, description="factor on all alphas")
+
+    _odd = field_validator("blur_kernel")(odd_kernel)
+
+    @field_validator("alphas")
+    @classmethod
+    def _schedule(cls, value: str | tuple[float, ...]) -> str | tuple[float, ...]:
+        if isinstance(value, str):
+            alphas.parse(value)
+        elif not all(0 <= alpha <= 1 for alpha in value):
+            raise ValueError(f"alphas: expected numbers in [0, 1], came {list(value)}")
+        return value
+
+
+@dataclass(frozen=True)
+class PurificationNoise:
+    """Directions of the image noise and base noise of the latents, one row a purification."""
+
+    image: ImageNoise
+    latents: Noise
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def __getitem__(self, index: Any) -> Self:
+        return replace(self, image=self.image[index], latents=self.latents[index])
+
+
+@dataclass(frozen=True)
+class MlvgmPurifier:
+    """Blur, add noise, encode, blend each latent with a draw from its prior, decode.
+
+    Args:
+        generator: has :class:`~mlvgm.protocols.generator.Encodes`.
+        alphas: share of the prior's draw in each latent, coarse → fine.
+        blur: sigma of the blur in pixels, 0 is off.
+        blur_kernel: side of the blur's kernel, None reaches four sigma.
+        noise: L2 norm of the image noise, 0 is off (and then the images are not clamped).
+    """
+
+    generator: Any
+    alphas: tuple[float, ...]
+    blur: float = 0.0
+    blur_kernel: int | None = None
+    noise_norm: float = 0.0
+    differentiable: bool = True
+
+    @property
+    def stochastic(self) -> bool:
+        return self.noise_norm > 0 or any(alpha > 0 for alpha in self.alphas)
+
+    def to(self, device: torch.device | str) -> Self:
+        return replace(self, generator=self.generator.to(device))
+
+    def noise(self, keys: Keys) -> PurificationNoise:
+        return PurificationNoise(ImageNoise(keys), self.generator.draw_noise(keys, tied=False))
+
+    def purify(self, images: Tensor, noise: PurificationNoise) -> Tensor:
+        """Purified images, not clamped; see :class:`mlvgm.protocols.purifier.Purifier`.
+
+        Without image noise the encoder runs once an image, and ``blend`` expands to the draws as late as it can.
+
+        Raises:
+            InputError: the images are not of the encoder's shape.
+        """
+        expected = self.generator.encoder_image.shape
+        if tuple(images.shape[1:]) != expected:
+            raise InputError(
+                f"the generator encodes images of shape {expected}, came {tuple(images.shape[1:])}",
+                hint="choose a generator that was trained for these images",
+            )
+        draws = draws_per_image(images, len(noise))
+        blurred = gaussian_blur(images, self.blur, self.blur_kernel)
+        if self.noise_norm > 0:
+            blurred = blurred.repeat_interleave(draws, 0)
+            blurred = add_noise(blurred, noise.image.directions(blurred), self.noise_norm)
+        encoding = self.generator.encode(blurred)
+        purified: Tensor = self.generator.blend(encoding, noise.latents, self.alphas).images
+        return purified
+
+
+def build(config: MlvgmConfig, *, generator: Any) -> MlvgmPurifier:
+    """The purifier of ``config`` around ``generator``.
+
+    Raises:
+        ConfigError: there is no generator, it cannot encode, or the alphas do not fit its latents.
+    """
+    if not isinstance(generator, Encodes):
+        raise ConfigError(
+            f"purifier 'mlvgm' needs a generator that encodes images, came {type(generator).__name__}",
+            hint="choose one with --generator, for instance nvae",
+        )
+    latents = generator.latents  # type: ignore[attr-defined]
+    return MlvgmPurifier(
+        generator,
+        alphas.resolve(config.alphas, len(latents), attenuation=config.attenuation),
+        blur=config.blur,
+        blur_kernel=config.blur_kernel,
+        noise_norm=config.noise,
+    )

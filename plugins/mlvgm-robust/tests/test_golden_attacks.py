@@ -1,0 +1,103 @@
+"""Against the stored results of the original attacks, and against the original's code, on one trained classifier."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from golden_classifier import classifier, run, stored
+
+from mlvgm.defence import Defence
+from mlvgm.protocols.attack import Attack
+from mlvgm_robust.attacks.apgd_ce import ApgdCe
+from mlvgm_robust.attacks.apgd_dlr import ApgdDlr
+from mlvgm_robust.attacks.apgd_t import ApgdT
+from mlvgm_robust.attacks.autoattack import AutoAttack
+from mlvgm_robust.attacks.fab_t import FabT
+from mlvgm_robust.attacks.geometry import distance
+from mlvgm_robust.attacks.official import OfficialAutoAttack
+from mlvgm_robust.attacks.square import Square
+
+RADII = {"Linf": 0.025, "L2": 0.55}
+
+
+@pytest.mark.parametrize("norm", RADII)
+@pytest.mark.parametrize(
+    ("name", "kind", "tolerance"), [("apgd-ce", ApgdCe, 1), ("apgd-dlr", ApgdDlr, 2), ("apgd-t", ApgdT, 1)]
+)
+def test_apgd_breaks_as_many_as_the_original(name: str, kind: type, tolerance: int, norm: str) -> None:
+    io, config = stored()
+    defence = Defence(classifier())
+    adversarial = run(kind(norm, RADII[norm]), defence, io["x"], io["y"])
+    robust = int((defence(adversarial).argmax(1) == io["y"]).sum())
+    assert abs(robust - 32 * config["results"][f"{norm}_{name}_robust_acc"]) <= tolerance
+    broken = defence(adversarial).argmax(1) != io["y"]
+    assert (broken == io[f"{norm}_{name}_success"]).sum() >= 32 - tolerance
+
+
+@pytest.mark.parametrize("norm", RADII)
+def test_fab_finds_the_same_norms(norm: str) -> None:
+    io, _ = stored()
+    defence = Defence(classifier())
+    adversarial = run(FabT(norm, RADII[norm]), defence, io["x"], io["y"])
+    broken = defence(adversarial).argmax(1) != io["y"]
+    theirs = io[f"{norm}_fab-t_success"]
+    assert (broken == theirs).sum() >= 31
+    both = broken & theirs
+    torch.testing.assert_close(
+        distance(adversarial - io["x"], norm)[both], io[f"{norm}_fab-t_norms"][both], rtol=1e-2, atol=0
+    )
+
+
+@pytest.mark.parametrize("norm", RADII)
+def test_square_reaches_what_the_original_reaches(norm: str) -> None:
+    io, _ = stored()
+    defence = Defence(classifier())
+    adversarial = run(Square(norm, RADII[norm], queries=2000), defence, io["x"], io["y"])
+    broken = defence(adversarial).argmax(1) != io["y"]
+    # Its windows never touch the last row and column, so ours breaks a few more.
+    assert int(broken.sum()) >= int(io[f"{norm}_square_success"].sum()) - 1
+    assert (broken == io[f"{norm}_square_success"]).sum() >= 28
+
+
+@pytest.mark.parametrize("norm", RADII)
+def test_large_logits_defeat_cross_entropy_and_not_the_sequence(norm: str) -> None:
+    io, config = stored()
+    defence = Defence(classifier(scale=config["logit_scale_for_scaled100"]))
+    results = config["results"][f"{norm}_scaled100_after"]
+    robust = {
+        name: int((defence(run(attack, defence, io["x"], io["y"])).argmax(1) == io["y"]).sum())
+        for name, attack in (
+            ("apgd-ce", ApgdCe(norm, RADII[norm])),
+            ("apgd-t", AutoAttack(norm, RADII[norm], parts=("apgd-ce", "apgd-t"))),
+        )
+    }
+    assert abs(robust["apgd-ce"] - 32 * results["apgd-ce"]) <= 2
+    assert abs(robust["apgd-t"] - 32 * results["apgd-t"]) <= 1
+
+
+def broken_by(attack: Attack, count: int) -> torch.Tensor:
+    io, _ = stored()
+    defence = Defence(classifier())
+    adversarial = run(attack, defence, io["x"][:count], io["y"][:count])
+    assert (distance(adversarial - io["x"][:count], attack.info.norm) <= attack.info.eps + 1e-6).all()
+    return defence(adversarial).argmax(1) != io["y"][:count]
+
+
+@pytest.mark.parametrize("norm", RADII)
+def test_parity_with_the_original_at_a_small_budget(norm: str) -> None:
+    pytest.importorskip("pyautoattack")
+    budget = {"iterations": 40, "classes": 3, "queries": 200}
+    native = broken_by(AutoAttack(norm, RADII[norm], **budget), 32)
+    official = broken_by(OfficialAutoAttack(norm, RADII[norm], suite="standard", **budget), 32)
+    assert abs(int(native.sum()) - int(official.sum())) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", RADII)
+def test_parity_with_the_original_at_its_own_budget(norm: str) -> None:
+    pytest.importorskip("pyautoattack")
+    io, config = stored()
+    native = broken_by(AutoAttack(norm, RADII[norm]), 32)
+    official = broken_by(OfficialAutoAttack(norm, RADII[norm], suite="standard"), 32)
+    assert abs(int(native.sum()) - int(official.sum())) <= 1
+    assert abs(int((~native).sum()) - 32 * config["results"][f"{norm}_standard_robust_acc"]) <= 1

@@ -1,0 +1,53 @@
+"""Data sets and classifiers for mlvgm. This module is light: everything heavy is imported when it is used."""
+
+from __future__ import annotations
+
+from mlvgm.plugins.descriptors import Component, Weights
+
+fashion_mnist = Component(
+    summary="Fashion-MNIST, 10 kinds of clothing, 32×32 grey; 2,000 test images are bundled",
+    factory="mlvgm_vision.datasets.fashion_mnist:fashion_mnist",
+    config="mlvgm_vision.datasets.fashion_mnist:FashionMNISTConfig",
+)
+
+image_folder = Component(
+    summary="your own images, image-folder:PATH with PATH/CLASS/*.png, or without labels",
+    factory="mlvgm_vision.datasets.image_folder:image_folder",
+    config="mlvgm_vision.datasets.image_folder:ImageFolderConfig",
+    argument="path",
+)
+
+fashion_cnn = Component(
+    summary="small residual classifier of Fashion-MNIST, weights included",
+    factory="mlvgm_vision.classifiers.shipped:fashion_cnn",
+    config="mlvgm_vision.classifiers.shipped:FashionCNNConfig",
+    weights=(
+        Weights(
+            name="fashion-mnist",
+            file="mlvgm_vision:weights/fashion-cnn.safetensors",
+            sha256="a809e908b525389522ebf95fca65ef7f2e012c97e6602b5c10166c4d094c257d",
+            licence="MIT",
+            summary="Fashion-MNIST 32×32, 92.2 % of the 10,000 test images",
+        ),
+    ),
+)
+
+timm_classifier = Component(
+    summary="any classifier of timm, timm:NAME",
+    factory="mlvgm_vision.classifiers.timm_model:timm_classifier",
+    config="mlvgm_vision.classifiers.timm_model:TimmConfig",
+    argument="model",
+)
+
+imported_classifier = Component(
+    summary="your own classifier, import:module:attribute",
+    factory="mlvgm_vision.classifiers.imported:imported_classifier",
+    config="mlvgm_vision.classifiers.imported:ImportedConfig",
+    argument="target",
+)
+
+train_fashion_cnn = Component(
+    summary="trains fashion-cnn: AdamW, one-cycle rate, flips and shifts",
+    factory="mlvgm_vision.training.fashion_cnn:trainer",
+    config="mlvgm_vision.training.fashion_cnn:FashionCNNTraining",
+)

@@ -1,0 +1,79 @@
+"""The user's own classifier, ``import:module:attribute``."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from torch import nn
+
+from mlvgm.errors import ConfigError, InputError
+from mlvgm.protocols.data import DataInfo
+from mlvgm_vision.classifiers.frozen import FrozenClassifier, checked
+
+
+class ImportedConfig(BaseModel):
+    """Which Python object is the classifier, and how its images are prepared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: str = Field(
+        description="module:attribute of an nn.Module (images → logits), or of a function without arguments that makes "
+        "one"
+    )
+    size: tuple[int, int] | None = Field(
+        None, description="height and width images are resized to, pixels; default: as they are"
+    )
+    mean: tuple[float, ...] = Field(
+        (0.0,), min_length=1, description="of the normalisation, for each channel or for all"
+    )
+    std: tuple[PositiveFloat, ...] = Field(
+        (1.0,), min_length=1, description="of the normalisation, for each channel or for all"
+    )
+
+
+def imported_classifier(config: ImportedConfig, *, data: DataInfo) -> FrozenClassifier:
+    """Factory of the classifier ``import``.
+
+    Raises:
+        ConfigError: there is no such object, or it gives another number of classes than ``data`` has.
+        InputError: it is no network, or it fails.
+    """
+    network = _find(config.target)
+    if not isinstance(network, nn.Module):
+        try:
+            network = network()
+        except Exception as error:  # the user's function may fail in any way
+            raise InputError(
+                f"{config.target} does not make a classifier: {type(error).__name__}: {error}",
+                hint="it is called without arguments and returns an nn.Module",
+            ) from error
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"expected an nn.Module from {config.target}, came {type(network).__name__}",
+            hint="name a module, or a function without arguments that returns one",
+        )
+    channels = max(len(config.mean), len(config.std))
+    classifier = FrozenClassifier(
+        network, classes=data.classes, size=config.size, channels=channels, mean=config.mean, std=config.std
+    )
+    return checked(classifier, data, name=config.target)
+
+
+def _find(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    if not module or not attribute:
+        raise ConfigError(f"expected module:attribute, came '{target}'", hint="for example my_models:resnet")
+    try:
+        found: Any = importlib.import_module(module)
+    except Exception as error:  # the user's module may fail in any way
+        raise ConfigError(
+            f"module {module} does not import: {type(error).__name__}: {error}",
+            hint="install it, or put its folder on PYTHONPATH",
+        ) from error
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            raise ConfigError(f"module {module} has no {attribute}", hint="check the name after the colon")
+        found = getattr(found, name)
+    return found

@@ -1,0 +1,1 @@
+"""Training of the small classifier that ships."""

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mlvgm.errors import InputError
+from mlvgm.noise import Keys
+from mlvgm.protocols.train import TrainContext, Trained
+from mlvgm_vision.classifiers.shipped import FashionCNNConfig, fashion_cnn
+from mlvgm_vision.datasets.fashion_mnist import FashionMNIST
+from mlvgm_vision.training.augmentation import augment
+from mlvgm_vision.training.confusion import accuracy, confusion
+from mlvgm_vision.training.fashion_cnn import FashionCNNTrainer, FashionCNNTraining, one_cycle
+
+CONFIG = FashionCNNTraining(epochs=4, batch=16, shift=1, flip=False)
+
+
+class Killed(Exception):
+    pass
+
+
+def _train(
+    data: Any, folder: Path, *, config: FashionCNNTraining = CONFIG, stop: int | None = None, **options: Any
+) -> Trained:
+    folder.mkdir(exist_ok=True)
+
+    def progress(step: int, steps: int, metrics: Mapping[str, float]) -> None:
+        if step == stop:
+            raise Killed
+
+    return FashionCNNTrainer(config).train(data, context=TrainContext(folder=folder, progress=progress, **options))
+
+
+@pytest.fixture
+def trained(stripes: Any, tmp_path: Path) -> Trained:
+    return _train(stripes, tmp_path / "uninterrupted")
+
+
+def test_it_learns_and_its_weights_can_be_used(stripes: Any, trained: Trained) -> None:
+    assert trained.metrics["test accuracy"] >= 0.9
+    (setting,) = trained.use
+    assert setting == f"classifier.weights={trained.weights}"
+    classifier = fashion_cnn(FashionCNNConfig(weights=str(trained.weights)), data=stripes.info)
+    images, labels = stripes.batch("test", range(40))
+    right = float((classifier(images).argmax(1) == labels).float().mean())
+    assert right == pytest.approx(trained.metrics["test accuracy"])
+
+
+@pytest.mark.parametrize("stop", [3, 8, 15], ids=["before a checkpoint", "inside an epoch", "at the end of an epoch"])
+def test_resumed_training_gives_the_same_bits(stripes: Any, tmp_path: Path, trained: Trained, stop: int) -> None:
+    with pytest.raises(Killed):
+        _train(stripes, tmp_path / "killed", stop=stop)
+    torch.rand(5)  # the global random state plays no part
+    resumed = _train(stripes, tmp_path / "killed", resume=True)
+    assert resumed.weights.read_bytes() == trained.weights.read_bytes()
+
+
+def test_the_seed_decides_and_the_global_random_state_stays(stripes: Any, tmp_path: Path, trained: Trained) -> None:
+    state = torch.get_rng_state()
+    other = _train(stripes, tmp_path / "other", seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert other.weights.read_bytes() != trained.weights.read_bytes()
+
+
+def test_checkpoints_of_another_training_are_refused(stripes: Any, tmp_path: Path, trained: Trained) -> None:
+    with pytest.raises(InputError, match=r"another training: rate 0.005 → 0.01"):
+        _train(stripes, trained.weights.parent, config=CONFIG.model_copy(update={"rate": 0.01}), resume=True)
+    with pytest.raises(InputError, match="another training: seed 0 → 1"):
+        _train(stripes, trained.weights.parent, seed=1, resume=True)
+    (trained.weights.parent / "checkpoint.pt").write_bytes(b"corrupt")
+    with pytest.raises(InputError, match="does not load"):
+        _train(stripes, trained.weights.parent, resume=True)
+
+
+def test_card_says_how_and_how_good(trained: Trained) -> None:
+    card = trained.card.read_text()
+    assert "`mlvgm train classifier fashion-cnn --data stripes --seed 0 --set train.epochs=4" in card
+    assert f"**{trained.metrics['test accuracy']:.2%}**" in card and "Wilson" in card
+    assert "| horizontal |" in card and "| vertical |" in card
+
+
+def test_training_refuses_the_sample_and_images_that_do_not_fit(
+    sample: FashionMNIST, stripes: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"only a sample.*make data"):
+        _train(sample, tmp_path)
+    stripes.sizes = {**stripes.sizes, "train": 0}
+    with pytest.raises(InputError, match="at least two classes"):
+        _train(stripes, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_cycle_rises_to_its_peak_and_falls_to_nothing() -> None:
+    rates = [one_cycle(step, 100, peak=2.0, warm_up=0.25) for step in range(100)]
+    assert rates[0] == pytest.approx(2 / 25) and rates[25] == max(rates) == 2.0
+    assert rates[:26] == sorted(rates[:26]) and rates[25:] == sorted(rates[25:], reverse=True)
+    assert rates[-1] == pytest.approx(1 + math.cos(math.pi * 74 / 75))
+
+
+def test_augmented_images_are_shifts_and_mirror_images() -> None:
+    images = torch.rand(200, 2, 6, 5)
+    keys = Keys.of(seed=0, purpose="test", samples=range(200))
+    chosen = []
+    for image, result in zip(images, augment(images, keys, shift=1, flip=True), strict=True):
+        padded = F.pad(image, [1] * 4)
+        candidates = {}
+        for top in range(3):
+            for left in range(3):
+                candidates[top, left, False] = padded[:, top : top + 6, left : left + 5]
+                candidates[top, left, True] = candidates[top, left, False].flip(2)
+        matches = [name for name, candidate in candidates.items() if torch.equal(candidate, result)]
+        assert len(matches) == 1
+        chosen += matches
+    assert len(set(chosen)) == 18  # each of them happens
+    assert 70 < sum(mirrored for _, _, mirrored in chosen) < 130
+
+
+def test_augmentation_of_an_image_does_not_depend_on_its_batch() -> None:
+    images = torch.rand(8, 1, 6, 6)
+    keys = Keys.of(seed=0, purpose="test", samples=range(8))
+    whole = augment(images, keys, shift=2, flip=True)
+    order = [5, 2]
+    assert torch.equal(augment(images[order], keys[order], shift=2, flip=True), whole[order])
+
+
+def test_confusion_counts_by_true_and_predicted_class(stripes: Any) -> None:
+    class AlwaysSecond(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([0.0, 1.0]).expand(len(images), 2)
+
+    counts = confusion(AlwaysSecond(), stripes, "test")
+    assert counts.tolist() == [[0, 20], [0, 20]] and accuracy(counts) == 0.5
