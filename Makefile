@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlvgm/data/fashion-mnist
-MEMBERS := core $(wildcard plugins/mlvgm-*)
+PLUGINS := $(wildcard plugins/mlvgm-*)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The tests' models are small: more threads cost more than they give, and change last digits.
 test test-slow: export OMP_NUM_THREADS := 1
@@ -43,12 +43,12 @@ bench: $(VENV)/developing
 data: $(DATA)/train-images-idx3-ubyte.gz
 
 # Members and the root in one call contradict each other (a pip that sees both refuses), hence two.
-$(VENV)/installed: pyproject.toml hatch_build.py $(MEMBERS:%=%/pyproject.toml)
+$(VENV)/installed: pyproject.toml hatch_build.py core/pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "python3 -m venv does not work; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "installing into $(VENV); torch is large, this takes a minute or more"
-	$(PIP) install --quiet $(MEMBERS:%=--editable ./%)
+	$(PIP) install --quiet --editable './core[report]' $(PLUGINS:%=--editable ./%)
 	$(PIP) install --quiet --no-deps --editable .
 	@touch $@
 

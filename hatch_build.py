@@ -14,7 +14,7 @@ class Members(MetadataHookInterface):
 
     def update(self, metadata: dict[str, Any]) -> None:
         root = Path(self.root)
-        folders = {"mlvgm-core": root / "core"} | {
+        folders = {"mlvgm-core[report]": root / "core"} | {
             folder.name: folder for folder in sorted(root.glob("plugins/mlvgm-*"))
         }
         release = os.environ.get("MLVGM_RELEASE") == "1"

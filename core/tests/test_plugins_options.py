@@ -33,7 +33,7 @@ class Config(BaseModel):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 1, "eps": -1}, r"^attack\.eps: must be >= 0(\.0)? \(got -1\)$"),
+        ({"steps": 1, "eps": -1}, r"^attack\.eps: must be >= 0 \(got -1\)$"),
         ({"steps": 1, "epss": 1}, r"^attack\.epss: unknown option \(did you mean 'eps'\? known: alphas, eps, norm, "),
         ({"steps": 1, "zzzz": 1}, r"^attack\.zzzz: unknown option \(known: alphas"),
         ({}, r"^attack\.steps: is required$"),
@@ -43,7 +43,7 @@ class Config(BaseModel):
         ({"steps": 1, "alphas": [0.5, "x"]}, r"^attack\.alphas"),
         (
             {"steps": 1, "sampling": {"temperature": 3}},
-            r"^attack\.sampling\.temperature: must be <= 2(\.0)? \(got 3\)$",
+            r"^attack\.sampling\.temperature: must be <= 2 \(got 3\)$",
         ),
         ({"steps": 1, "sampling": {"temperatur": 1}}, r"^attack\.sampling\.temperatur: .*did you mean 'temperature'"),
         ({"eps": -1}, r"attack\.eps: .*; attack\.steps: "),

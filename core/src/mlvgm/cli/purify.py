@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mlvgm.cli import completion
+
 
 def register(app: typer.Typer) -> None:
     app.command("purify")(purify)
@@ -15,8 +17,12 @@ def register(app: typer.Typer) -> None:
 def purify(
     folder: Annotated[Path, typer.Argument(help="Folder of images.")],
     out: Annotated[Path, typer.Option(help="Folder for the purified images; made if missing, must be empty.")],
-    generator: Annotated[str | None, typer.Option(help="Generator behind the purifier.")] = None,
-    purifier: Annotated[str | None, typer.Option(help="Purifier.")] = None,
+    generator: Annotated[
+        str | None, typer.Option(help="Generator behind the purifier.", autocompletion=completion.names("generators"))
+    ] = None,
+    purifier: Annotated[
+        str | None, typer.Option(help="Purifier.", autocompletion=completion.names("purifiers"))
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE, e.g. purifier.noise=4.")] = None,
     seed: Annotated[int | None, typer.Option(help="Replayable noise; fresh entropy if not given.")] = None,
     device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",

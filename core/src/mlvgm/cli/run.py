@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlvgm.cli import completion
+
 if TYPE_CHECKING:
     from mlvgm.runs.config import ResolvedConfig
     from mlvgm.runs.rundir import RunDirectory
@@ -24,20 +26,18 @@ def register(app: typer.Typer) -> None:
     app.add_typer(run, name="run")
 
 
+def _component(kind: str, help: str, panel: str = "Components") -> Any:
+    return typer.Option(help=help, rich_help_panel=panel, autocompletion=completion.names(kind))
+
+
 def purify(
-    generator: Annotated[
-        str | None, typer.Option(help="Generator behind the purifier.", rich_help_panel="Components")
-    ] = None,
-    attack: Annotated[
-        str | None, typer.Option(help="Attack, NAME or NAME:ARGUMENT.", rich_help_panel="Components")
-    ] = None,
-    purifier: Annotated[
-        str | None, typer.Option(help="Purifier of the first row.", rich_help_panel="Components")
-    ] = None,
+    generator: Annotated[str | None, _component("generators", "Generator behind the purifier.")] = None,
+    attack: Annotated[str | None, _component("attacks", "Attack, NAME or NAME:ARGUMENT.")] = None,
+    purifier: Annotated[str | None, _component("purifiers", "Purifier of the first row.")] = None,
     classifier: Annotated[
-        str | None, typer.Option(help="Classifier: a name, timm:NAME or module:attr.", rich_help_panel="Components")
+        str | None, _component("classifiers", "Classifier: a name, timm:NAME or module:attribute.")
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Data set.", rich_help_panel="Data")] = None,
+    data: Annotated[str | None, _component("datasets", "Data set.", "Data")] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", help="First N images; marks results partial.", rich_help_panel="Data")
     ] = None,

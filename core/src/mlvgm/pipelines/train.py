@@ -37,7 +37,10 @@ def train(
             not set.
     """
     if data.info.sample:
-        raise InputError(f"data '{data.info.name}' is only a bundled sample of test images", hint="run `make data`, or add --set data.source=full")
+        raise InputError(
+            f"data '{data.info.name}' is only a bundled sample of test images",
+            hint="run `make data`, or add --set data.source=full",
+        )
     check_writable(folder)
     if folder.exists() and any(folder.iterdir()) and not resume:
         raise InputError(f"folder '{folder}' is not empty", hint="add --resume, or choose another with --out")

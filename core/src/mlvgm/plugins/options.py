@@ -80,15 +80,20 @@ def table(config: type[BaseModel], *, prefix: str = "") -> tuple[Option, ...]:
             found += table(nested, prefix=f"{prefix}{name}.")
             continue
         bounds = [
-            f"{words} {getattr(constraint, key)}"
+            _bound(key, getattr(constraint, key))
             for constraint in info.metadata
-            for key, words in _BOUNDS.items()
+            for key in _BOUNDS
             if getattr(constraint, key, None) is not None
         ]
         found.append(
             Option(prefix + name, _type(info.annotation), _default(info), ", ".join(bounds), info.description or "")
         )
     return tuple(found)
+
+
+def _bound(key: str, value: Any) -> str:
+    """A bound as its author wrote it: pydantic makes ``ge=0`` of a float field 0.0."""
+    return f"{_BOUNDS[key]} {int(value) if isinstance(value, float) and value.is_integer() else value}"
 
 
 def _complaint(config: type[BaseModel], prefix: str, details: Any) -> str:
@@ -102,7 +107,7 @@ def _complaint(config: type[BaseModel], prefix: str, details: Any) -> str:
     if kind == "missing":
         return f"{name}: is required"
     if kind in _COMPARISONS:
-        return f"{name}: must be {_BOUNDS[_COMPARISONS[kind]]} {context[_COMPARISONS[kind]]} (got {value!r})"
+        return f"{name}: must be {_bound(_COMPARISONS[kind], context[_COMPARISONS[kind]])} (got {value!r})"
     message = str(details["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
     got = "" if isinstance(value, Mapping) else f" (got {value!r})"
     return f"{name}: {message}{got}"

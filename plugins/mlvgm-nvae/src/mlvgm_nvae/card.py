@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from pathlib import Path
 
@@ -42,9 +43,9 @@ def write_card(
 def command(config: NVAETrainingConfig, *, data: DataInfo, seed: int) -> str:
     """The command that repeats the training: every option that is not a default."""
     given = config.model_dump(mode="json", exclude_defaults=True)
-    options = "".join(f" --set '{name}={_value(value)}'" for name, value in given.items())
-    return f"mlvgm train generator --generator nvae --dataset {data.name} --seed {seed}{options}"
+    options = "".join(f" --set 'train.{name}={_value(value)}'" for name, value in given.items())
+    return f"mlvgm train generator --generator nvae --data {data.name} --seed {seed}{options}"
 
 
 def _value(value: object) -> str:
-    return str(value).replace(" ", "") if isinstance(value, list) else str(value)
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

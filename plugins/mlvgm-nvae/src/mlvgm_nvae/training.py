@@ -65,8 +65,9 @@ class NVAETraining:
         state = self._begin(context)
         architecture = state.model.architecture
         if tuple(data.info.image.shape) != architecture.image:
-            message = f"{data.info.name} has images {data.info.image.shape}, the architecture {architecture.image}"
-            raise InputError(message, hint="set the architecture's image")
+            theirs, ours = ("×".join(map(str, shape)) for shape in (data.info.image.shape, architecture.image))
+            message = f"{data.info.name} has {theirs} images, the architecture is for {ours}"
+            raise InputError(message, hint="set train.architecture.image")
         while state.step < self.config.steps:
             metrics = self._step(state, data, context)
             context.progress(state.step, self.config.steps, metrics)

@@ -15,6 +15,7 @@ from mlvgm_nvae.loaders import nvlabs, serez
 from mlvgm_nvae.network import NVAE
 from mlvgm_nvae.weights import FORMAT, assemble, read_safetensors
 
+_LAYOUTS = (serez, nvlabs)
 _PICKLES = (".pt", ".pth", ".ckpt", ".tar")
 _TEMPERATURE = "state_dict_temp="
 
@@ -24,7 +25,7 @@ def is_published(path: Path) -> bool:
     if path.suffix in _PICKLES:
         return True
     metadata, state = read_safetensors(path)
-    return metadata.get("format") != FORMAT and any(module.recognises(state) for module in (serez, nvlabs))
+    return metadata.get("format") != FORMAT and any(layout.recognises(state) for layout in _LAYOUTS)
 
 
 def load_published(path: Path, *, temperature: float | None = None) -> NVAE:
@@ -38,10 +39,10 @@ def load_published(path: Path, *, temperature: float | None = None) -> NVAE:
         InputError: unreadable, another layout, or without weights for ``temperature``.
     """
     state = _state_dict(path, temperature) if path.suffix in _PICKLES else read_safetensors(path)[1]
-    for module in (serez, nvlabs):
-        if module.recognises(state):
+    for layout in _LAYOUTS:
+        if layout.recognises(state):
             try:
-                architecture, converted = module.convert(state)
+                architecture, converted = layout.convert(state)
             except (KeyError, ValueError, IndexError) as error:
                 raise InputError(f"{path}: incomplete or unsupported NVAE checkpoint: {error}") from error
             return assemble(architecture, converted, path)

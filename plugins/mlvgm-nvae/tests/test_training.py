@@ -1,0 +1,169 @@
+"""Training: learns, is a function of its seed, resumes exactly, and refuses what it cannot train on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from mlvgm.errors import CheckFailed, InputError
+from mlvgm.latents import ImageSpec
+from mlvgm.protocols.data import DataInfo, Split
+from mlvgm.protocols.train import TrainContext
+from mlvgm_nvae.architecture import Cell, NVAEArchitecture
+from mlvgm_nvae.config import load_weights
+from mlvgm_nvae.training import NVAETraining
+from mlvgm_nvae.training_config import NVAETrainingConfig
+from mlvgm_nvae.weights import load
+
+ARCHITECTURE = NVAEArchitecture(
+    image=(1, 8, 8),
+    groups=(1, 1),
+    latent_channels=(2, 2),
+    encoder_widths=(8, 8),
+    decoder_widths=(8, 8),
+    preprocess_blocks=1,
+    preprocess_cells=1,
+    postprocess_cells=1,
+    encoder_cells=1,
+    decoder_cells=1,
+    decoder_cell=Cell(kind="inverted", kernels=(3,), expansion=2),
+    postprocess_cell=Cell(kind="inverted", kernels=(3,), expansion=2),
+    mixtures=1,
+)
+OPTIONS = {"architecture": ARCHITECTURE, "kl_start": (0.1, 0.5), "kl_end": (1.0, 1.0), "evaluation_images": 16}
+
+
+class Stripes:
+    """Horizontal and vertical gradients of random strength."""
+
+    info = DataInfo("stripes", ImageSpec(1, 8, 8), ("across", "down"), "MIT", "made up")
+
+    def size(self, split: Split) -> int:
+        return 50
+
+    def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+        ramp = torch.linspace(0, 1, 8).expand(8, 8)
+        images = [(ramp if i % 2 else ramp.T) * (0.2 + 0.016 * i) for i in ids]
+        grid = (torch.stack(images).unsqueeze(1) * 255).round() / 255
+        return grid, torch.tensor([i % 2 for i in ids])
+
+
+def run(folder: Path, *, seed: int = 0, resume: bool = False, stop: int | None = None, **options: object) -> list[float]:
+    """Losses of a training; ``stop`` kills it after that step."""
+    folder.mkdir(exist_ok=True)
+    losses: list[float] = []
+
+    def progress(step: int, steps: int, metrics: object) -> None:
+        losses.append(metrics["bits_per_dimension"])  # type: ignore[index]
+        if step == stop:
+            raise KeyboardInterrupt
+
+    config = NVAETrainingConfig(**{**OPTIONS, "steps": 12, "batch": 8, "checkpoint_every": 5, **options})  # type: ignore[arg-type]
+    context = TrainContext(folder, seed=seed, resume=resume, progress=progress)
+    NVAETraining(config).train(Stripes(), context=context)
+    return losses
+
+
+def test_the_loss_falls_and_the_files_are_complete(tmp_path: Path) -> None:
+    losses = run(tmp_path, steps=120, learning_rate=1e-2, ema=0.9, snapshots=(3,))
+    assert sum(losses[-10:]) / 10 < losses[0] - 1.5
+    model = load(tmp_path / "weights.safetensors")
+    assert model.architecture == ARCHITECTURE
+    assert load_weights(str(tmp_path / "weights-step000003.safetensors")).architecture == ARCHITECTURE
+    card = (tmp_path / "weights.md").read_text(encoding="utf-8")
+    assert "--set 'train.steps=120'" in card and "KL of each latent" in card and "stripes, train split (MIT)" in card
+    assert "step beyond" not in card
+    reconstruction = model.eval().pixels(model(Stripes().batch("test", [3])[0]).parameters).mean()
+    assert (reconstruction - Stripes().batch("test", [3])[0]).abs().mean() < 0.1
+
+
+@pytest.mark.parametrize("stop", [5, 7])
+def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, stop: int) -> None:
+    extras = {"spectral": 0.01, "batch_norm": 0.01, "kl_balancing": True, "noise_range": (0.0, 0.3)}
+    whole = run(tmp_path / "whole", **extras)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", stop=stop, **extras)
+    rest = run(tmp_path / "parts", resume=True, **extras)
+    assert rest == whole[5:]
+    one, other = (load(tmp_path / name / "weights.safetensors").state_dict() for name in ("whole", "parts"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_seed_decides_and_the_global_random_state_does_not(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = run(tmp_path / "a")
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert run(tmp_path / "b") == first
+    assert run(tmp_path / "c", seed=1) != first
+
+
+def test_every_epoch_shows_every_image_once() -> None:
+    seen: list[int] = []
+
+    class Watched(Stripes):
+        def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+            seen.extend(ids)
+            return super().batch(split, ids)
+
+    training = NVAETraining(NVAETrainingConfig(**{**OPTIONS, "batch": 8}))  # type: ignore[arg-type]
+    for step in range(13):
+        training._images(step, Watched(), TrainContext(Path()))
+    assert sorted(seen[:50]) == sorted(seen[50:100]) == list(range(50))
+    assert seen[:50] != seen[50:100] and len(seen) == 13 * 8
+
+
+def test_noisy_inputs_clean_targets() -> None:
+    from mlvgm.noise import Keys
+
+    training = NVAETraining(
+        NVAETrainingConfig(**{**OPTIONS, "noise_range": (0.1, 0.3), "noisy_share": 0.75})  # type: ignore[arg-type]
+    )
+    clean = torch.full((4000, 1, 8, 8), 0.5)
+    noisy = training._noisy(clean, Keys.of(seed=0, purpose="train", samples=[0]))
+    deviations = (noisy - clean).flatten(1).std(1)
+    assert (deviations > 0).float().mean().item() == pytest.approx(0.75, abs=0.03)
+    # Uniform between the ends; clamping and 64-pixel estimates blur them a little.
+    assert deviations[deviations > 0].mean().item() == pytest.approx(0.195, abs=0.01)
+    assert noisy.min() == 0 and noisy.max() == 1
+    untouched = NVAETraining(NVAETrainingConfig(**OPTIONS))  # type: ignore[arg-type]
+    assert untouched._noisy(clean, Keys.of(seed=0, purpose="train", samples=[0])) is clean
+
+
+def test_starting_from_weights(tmp_path: Path) -> None:
+    run(tmp_path / "first")
+    start = tmp_path / "first" / "weights.safetensors"
+    run(tmp_path / "second", init_from=str(start), steps=1, learning_rate=1e-9, noise_range=(0.0, 0.2))
+    one, other = load(start).state_dict(), load(tmp_path / "second" / "weights.safetensors").state_dict()
+    for name in one:
+        if "running" not in name and "tracked" not in name:
+            torch.testing.assert_close(one[name], other[name], atol=1e-6, rtol=0)
+    assert "step beyond" in (tmp_path / "second" / "weights.md").read_text(encoding="utf-8")
+
+
+def test_refusals(tmp_path: Path) -> None:
+    class Sample(Stripes):
+        info = dataclasses.replace(Stripes.info, sample=True)
+
+    context = TrainContext(tmp_path)
+    with pytest.raises(InputError, match="only a sample"):
+        NVAETraining(NVAETrainingConfig()).train(Sample(), context=context)
+    with pytest.raises(InputError, match=r"stripes has 1×8×8 images, the architecture is for 1×32×32"):
+        NVAETraining(NVAETrainingConfig()).train(Stripes(), context=context)
+    with pytest.raises(CheckFailed, match="diverged at step"):
+        run(tmp_path, learning_rate=1e30, warmup_steps=0)
+    (tmp_path / "checkpoint.pt").write_bytes(b"broken")
+    with pytest.raises(InputError, match=r"checkpoint\.pt: not a readable checkpoint"):
+        run(tmp_path, resume=True)
+
+
+def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
+    run(tmp_path)
+    with pytest.raises(InputError, match="other options or another seed"):
+        run(tmp_path, resume=True, seed=4)
