@@ -46,7 +46,9 @@ def main() -> None:
     models = {path: load_weights(path) for path in sys.argv[1:]} or {"full cells": build(FULL_CELLS, seed=0)}
     for name, model in models.items():
         plain, folded = seconds(NVAEGenerator(model)), seconds(NVAEGenerator(fold(model)))
-        print(f"{Path(name).name}: folded / unfolded = {folded / plain:.2f}  ({folded * 1e3:.0f} / {plain * 1e3:.0f} ms)")
+        print(
+            f"{Path(name).name}: folded / unfolded = {folded / plain:.2f}  ({folded * 1e3:.0f} / {plain * 1e3:.0f} ms)"
+        )
 
 
 if __name__ == "__main__":

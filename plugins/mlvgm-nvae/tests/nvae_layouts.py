@@ -129,7 +129,10 @@ def serez(
 
 
 def _nvlabs_conv(name: str, outputs: int, inputs: int, kernel: int, *, bias: bool = True) -> Shapes:
-    shapes: Shapes = {f"{name}.weight": (outputs, inputs, kernel, kernel), f"{name}.log_weight_norm": (outputs, 1, 1, 1)}
+    shapes: Shapes = {
+        f"{name}.weight": (outputs, inputs, kernel, kernel),
+        f"{name}.log_weight_norm": (outputs, 1, 1, 1),
+    }
     return shapes | ({f"{name}.bias": (outputs,)} if bias else {})
 
 
@@ -210,7 +213,7 @@ def nvlabs(
     for scale in range(scales):
         state = decoder * top * 2 ** (scales - 1 - scale)
         features = encoder * top * 2 ** (scales - 1 - scale)
-        for group in range(groups[scale]):
+        for _ in range(groups[scale]):
             out |= _nvlabs_conv(f"enc_sampler.{latents}", 2 * latent, features, 3)
             if latents:
                 out |= _nvlabs_conv(f"dec_sampler.{latents - 1}.1", 2 * latent, state, 1)

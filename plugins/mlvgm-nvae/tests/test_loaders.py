@@ -145,7 +145,7 @@ def test_the_temperature_chooses_the_statistics(golden: Callable[[str], Path], t
         for temperature in (0.6, 0.8)
     ]
     torch.testing.assert_close(means[0], means[1] + 1)
-    with pytest.raises(InputError, match=r"two\.pt: no batch-norm statistics for temperature 0\.7 \(it has them for 0\.6, 0\.8"):
+    with pytest.raises(InputError, match=r"no batch-norm statistics for temperature 0\.7 \(it has them for 0\.6, 0\.8"):
         load_published(path, temperature=0.7)
 
 
@@ -181,5 +181,5 @@ def test_one_message_for_each_kind_of_broken_file(golden: Callable[[str], Path],
         with pytest.raises(InputError) as caught:
             load_weights(str(tmp_path / name))
         assert name in str(caught.value) and complaint in str(caught.value)
-    with pytest.raises(InputError, match="neither shipped .clean, denoising. nor an existing file"):
+    with pytest.raises(InputError, match=r"neither shipped \(clean, denoising\) nor an existing file"):
         load_weights("denosing")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -49,9 +49,16 @@ def stored() -> tuple[dict[str, Tensor], dict[str, float]]:
     return load_file(GOLDEN / "io.safetensors"), config
 
 
-def attack_context(samples: Sequence[int], *, eot: int = 1, selection: int = 1, seed: int = 0) -> AttackContext:
+def attack_context(
+    samples: Sequence[int],
+    *,
+    eot: int = 1,
+    selection: int = 1,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda message: None,
+) -> AttackContext:
     keys = Keys.of(seed=seed, purpose="attack-own", samples=samples)
-    return AttackContext(keys, eot=eot, selection=selection)
+    return AttackContext(keys, eot=eot, selection=selection, progress=progress)
 
 
 def run(
@@ -66,15 +73,18 @@ def run(
     seed: int = 0,
     targets: Tensor | None = None,
     memory: int = 512,
+    progress: Callable[[str], None] = lambda message: None,
 ) -> Tensor:
     """Candidates of ``attack`` against ``defence``."""
     samples = range(len(images)) if samples is None else samples
     target = Target(defence, samples=samples, seed=seed, eot=eot, memory=memory)
-    context = attack_context(samples, eot=eot, selection=selection, seed=seed)
+    context = attack_context(samples, eot=eot, selection=selection, seed=seed, progress=progress)
     return attack(target, images, labels, targets=targets, context=context)
 
 
-def fresh_accuracy(defence: Defence, images: Tensor, labels: Tensor, *, draws: int = 64, purpose: str = "score") -> Tensor:
+def fresh_accuracy(
+    defence: Defence, images: Tensor, labels: Tensor, *, draws: int = 64, purpose: str = "score"
+) -> Tensor:
     """Share of right single draws of each image, (B,), on noise no attack has seen."""
     keys = Keys.of(seed=1, purpose=purpose, samples=range(len(images)), draws=range(draws))
     with torch.no_grad():

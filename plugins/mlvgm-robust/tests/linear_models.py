@@ -81,7 +81,10 @@ class LinearGenerator:
 
     sampling: Any = None
     nuisances: tuple[()] = ()
-    device: torch.device = torch.device("cpu")
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
 
     @property
     def latents(self) -> tuple[LatentSpec, ...]:
@@ -124,7 +127,9 @@ class LinearGenerator:
         return Blended(self.decode(latents), latents)
 
 
-def linear_generator(*, blocks: tuple[int, ...] = (4, 8, 36), shape: tuple[int, int, int] = (3, 4, 4)) -> LinearGenerator:
+def linear_generator(
+    *, blocks: tuple[int, ...] = (4, 8, 36), shape: tuple[int, int, int] = (3, 4, 4)
+) -> LinearGenerator:
     size = sum(blocks)
     basis, _ = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(0)))
     return LinearGenerator(basis, blocks, ImageSpec(*shape))

@@ -35,7 +35,9 @@ def test_every_form(spec: str | list[float], expected: tuple[float, ...]) -> Non
     assert alphas.resolve(spec, 3, attenuation=0.7) == pytest.approx([0.7 * alpha for alpha in expected])
 
 
-@pytest.mark.parametrize("spec", ["cosin", "constant", "constant:2", "constant:x", "keep:-1", "keep", "linear:3", "keep:4", [1.0]])
+@pytest.mark.parametrize(
+    "spec", ["cosin", "constant", "constant:2", "constant:x", "keep:-1", "keep", "linear:3", "keep:4", [1.0]]
+)
 def test_refusals(spec: str | list[float]) -> None:
     with pytest.raises(ConfigError):
         alphas.resolve(spec, 3)

@@ -40,10 +40,12 @@ QUICK: dict[str, Callable[[str, float], Attack]] = {
 @pytest.mark.parametrize(("norm", "dual"), [("Linf", 1), ("L2", 2)])
 @pytest.mark.parametrize(
     ("name", "classes"),
-    # Without a class to aim at, the ascent is exact for two classes only: of several, it may climb towards the wrong one.
+    # Without a class to aim at, the ascent is exact for two classes: of several, it may climb towards the wrong one.
     [("apgd-ce", 2), ("apgd-dlr", 2), *((name, classes) for name in ("apgd-t", "fab-t") for classes in (2, 3, 5))],
 )
-def test_linear_classifiers_break_exactly_beyond_their_distance(name: str, norm: str, dual: float, classes: int) -> None:
+def test_linear_classifiers_break_exactly_beyond_their_distance(
+    name: str, norm: str, dual: float, classes: int
+) -> None:
     model, x, y = linear_problem(classes=classes, images=12, shape=(3, 5, 5), seed=classes)
     exact = model.distances(x, y, dual=dual)
     for factor, broken in ((0.98, False), (1.03, True)):
@@ -161,6 +163,30 @@ def test_the_likeliest_class_may_be_far_and_the_next_one_near(attack: apgd_t.Apg
         assert model(adversarial).argmax(1).item() == expected
 
 
+@dataclasses.dataclass(frozen=True)
+class Needle:
+    """Wrong only within ``radius`` of one point inside the ball."""
+
+    centre: torch.Tensor
+    radius: float
+    classes: int = 2
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        near = self.radius**2 - (images - self.centre).flatten(1).square().sum(1)
+        return torch.stack([torch.zeros_like(near), near], 1)
+
+
+@pytest.mark.parametrize(
+    "attack", [apgd_ce.ApgdCe("L2", 1.0, iterations=60), apgd_dlr.ApgdDlr("Linf", 0.2, iterations=60)]
+)
+def test_steps_shrink_until_a_small_region_inside_the_ball_is_hit(attack: apgd_ce.ApgdCe) -> None:
+    x = torch.full((8, 3, 4, 4), 0.5)
+    direction = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0)).sign()
+    model = Needle(0.5 + 0.4 * attack.eps * direction / (48**0.5 if attack.norm == "L2" else 1), 0.05 * attack.eps)
+    adversarial = run(attack, Defence(model), x, torch.zeros(8, dtype=torch.long))
+    assert (model(adversarial).argmax(1) == 1).all()
+
+
 @pytest.mark.parametrize(
     ("classes", "sequence"),
     [
@@ -177,8 +203,7 @@ def test_autoattack_reports_what_stands_and_skips_the_rest() -> None:
     model, x, y = linear_problem(classes=3, images=4, shape=(1, 4, 4), seed=7)
     messages: list[str] = []
     target = Target(Defence(model), samples=range(4))
-    context = attack_context(range(4))
-    object.__setattr__(context, "progress", messages.append)
+    context = attack_context(range(4), progress=messages.append)
     autoattack.AutoAttack("L2", 5.0, iterations=20, queries=20)(target, x, y, context=context)
     assert messages[0] == "apgd-ce: 4 of 4 images stand"
     assert len(messages) == 2 and " 0 of 4 " in messages[1]

@@ -73,7 +73,10 @@ def test_an_unreachable_plane_gives_the_corner_nearest_to_it() -> None:
 def test_projection_and_start_stay_inside(norm: str, eps: float, shape: tuple[int, int, int]) -> None:
     x = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
     keys = Keys.of(seed=0, purpose="t", samples=range(3))
-    for point in (project(x + torch.randn_like(x), x, norm=norm, eps=eps), random_start(x, norm=norm, eps=eps, keys=keys, name="s")):
+    for point in (
+        project(x + torch.randn_like(x), x, norm=norm, eps=eps),
+        random_start(x, norm=norm, eps=eps, keys=keys, name="s"),
+    ):
         assert (distance(point - x, norm) <= eps + 1e-6).all()
         assert point.min() >= 0 and point.max() <= 1
 
@@ -128,4 +131,6 @@ def test_losses_are_above_zero_exactly_where_the_prediction_is_wrong(classes: in
         assert ((loss(z, y) > 0) == wrong).all()
         assert loss(z, y).isfinite().all()
     targets = (y + 1) % classes
-    assert ((losses.targeted_dlr(z, y, targets) > 0) == (z.gather(1, targets[:, None]) > z.gather(1, y[:, None]))[:, 0]).all()
+    assert (
+        (losses.targeted_dlr(z, y, targets) > 0) == (z.gather(1, targets[:, None]) > z.gather(1, y[:, None]))[:, 0]
+    ).all()

@@ -35,28 +35,29 @@ def test_apgd_breaks_as_many_as_the_original(name: str, kind: type, tolerance: i
 
 
 @pytest.mark.parametrize("norm", RADII)
-def test_fab_finds_the_same_norms(norm: str) -> None:
+@pytest.mark.parametrize("count", [12, pytest.param(32, marks=pytest.mark.slow)])
+def test_fab_finds_the_same_norms(count: int, norm: str) -> None:
     io, _ = stored()
+    x, y, theirs = io["x"][:count], io["y"][:count], io[f"{norm}_fab-t_success"][:count]
     defence = Defence(classifier())
-    adversarial = run(FabT(norm, RADII[norm]), defence, io["x"], io["y"])
-    broken = defence(adversarial).argmax(1) != io["y"]
-    theirs = io[f"{norm}_fab-t_success"]
-    assert (broken == theirs).sum() >= 31
+    adversarial = run(FabT(norm, RADII[norm]), defence, x, y)
+    broken = defence(adversarial).argmax(1) != y
+    assert (broken == theirs).sum() >= count - 1
     both = broken & theirs
-    torch.testing.assert_close(
-        distance(adversarial - io["x"], norm)[both], io[f"{norm}_fab-t_norms"][both], rtol=1e-2, atol=0
-    )
+    stored_norms = io[f"{norm}_fab-t_norms"][:count]
+    torch.testing.assert_close(distance(adversarial - x, norm)[both], stored_norms[both], rtol=1e-2, atol=0)
 
 
 @pytest.mark.parametrize("norm", RADII)
-def test_square_reaches_what_the_original_reaches(norm: str) -> None:
+@pytest.mark.parametrize("count", [12, pytest.param(32, marks=pytest.mark.slow)])
+def test_square_reaches_what_the_original_reaches(count: int, norm: str) -> None:
     io, _ = stored()
+    x, y, theirs = io["x"][:count], io["y"][:count], io[f"{norm}_square_success"][:count]
     defence = Defence(classifier())
-    adversarial = run(Square(norm, RADII[norm], queries=2000), defence, io["x"], io["y"])
-    broken = defence(adversarial).argmax(1) != io["y"]
-    # Its windows never touch the last row and column, so ours breaks a few more.
-    assert int(broken.sum()) >= int(io[f"{norm}_square_success"].sum()) - 1
-    assert (broken == io[f"{norm}_square_success"]).sum() >= 28
+    broken = defence(run(Square(norm, RADII[norm], queries=2000), defence, x, y)).argmax(1) != y
+    # The original's windows never touch the last row and column, so ours breaks a few more.
+    assert int(broken.sum()) >= int(theirs.sum()) - 1
+    assert (broken == theirs).sum() >= round(0.88 * count)
 
 
 @pytest.mark.parametrize("norm", RADII)
@@ -86,9 +87,9 @@ def broken_by(attack: Attack, count: int) -> torch.Tensor:
 @pytest.mark.parametrize("norm", RADII)
 def test_parity_with_the_original_at_a_small_budget(norm: str) -> None:
     pytest.importorskip("pyautoattack")
-    budget = {"iterations": 40, "classes": 3, "queries": 200}
-    native = broken_by(AutoAttack(norm, RADII[norm], **budget), 32)
-    official = broken_by(OfficialAutoAttack(norm, RADII[norm], suite="standard", **budget), 32)
+    budget = {"iterations": 40, "classes": 2, "queries": 100}
+    native = broken_by(AutoAttack(norm, RADII[norm], **budget), 20)
+    official = broken_by(OfficialAutoAttack(norm, RADII[norm], suite="standard", **budget), 20)
     assert abs(int(native.sum()) - int(official.sum())) <= 1
 
 
@@ -96,7 +97,7 @@ def test_parity_with_the_original_at_a_small_budget(norm: str) -> None:
 @pytest.mark.parametrize("norm", RADII)
 def test_parity_with_the_original_at_its_own_budget(norm: str) -> None:
     pytest.importorskip("pyautoattack")
-    io, config = stored()
+    _, config = stored()
     native = broken_by(AutoAttack(norm, RADII[norm]), 32)
     official = broken_by(OfficialAutoAttack(norm, RADII[norm], suite="standard"), 32)
     assert abs(int(native.sum()) - int(official.sum())) <= 1

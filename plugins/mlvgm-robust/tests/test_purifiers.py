@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from linear_models import linear_generator
@@ -14,7 +16,6 @@ from mlvgm.noise import Keys, normal
 from mlvgm_robust.purifiers import blur, mlvgm, noise, none
 from mlvgm_robust.purifiers.blur import gaussian_blur
 from mlvgm_robust.purifiers.noise import add_noise
-from pathlib import Path
 
 SEREZ = Path(__file__).parents[3] / "tests" / "golden" / "nvae_serez"
 

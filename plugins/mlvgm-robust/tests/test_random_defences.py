@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +11,7 @@ from golden_classifier import attack_context, classifier, fresh_accuracy, run, s
 from torch import Tensor
 
 from mlvgm.defence import Defence
+from mlvgm.noise import Keys
 from mlvgm.protocols.attack import Attack
 from mlvgm.target import Target
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
@@ -42,14 +44,17 @@ SMALL: dict[str, Attack] = {
 def test_null_control_gives_clean_accuracy_back(eps: float, votes: int) -> None:
     io, _ = stored()
     x, y, defence = io["x"], io["y"], noisy(9.0, votes)
-    attack = AutoAttack("L2", eps, iterations=10, classes=2, queries=30)
-    adversarial = run(attack, defence, x, y, eot=4, selection=16)
+    attack, messages = AutoAttack("L2", eps, iterations=10, classes=2, queries=30), list[str]()
+    adversarial = run(attack, defence, x, y, eot=4, selection=16, progress=messages.append)
     clean = fresh_accuracy(defence, x, y, draws=100, purpose="clean")
     assert 0.5 < clean.mean() < 0.95  # random enough for luck to matter
     assert (adversarial - x).abs().max() <= eps
     difference = fresh_accuracy(defence, adversarial, y, draws=100) - clean
     error = (2 * clean * (1 - clean) / 100).sum().sqrt() / len(clean)
     assert difference.mean().abs() <= 3 * error
+    # Nor does the attack believe in successes: what is usually classified right still stands when the last part starts.
+    standing = int(messages[-1].split()[1])
+    assert messages[-1].startswith("square") and standing >= int((clean > 0.4).sum())
 
 
 def test_the_original_reports_successes_that_fresh_noise_does_not_show() -> None:
@@ -57,16 +62,18 @@ def test_the_original_reports_successes_that_fresh_noise_does_not_show() -> None
     io, _ = stored()
     x, y, defence = io["x"], io["y"], noisy(9.0)
     clean = fresh_accuracy(defence, x, y, draws=100, purpose="clean").mean()
-
-    target = Target(defence, samples=range(len(x)))
-    adversary = pyautoattack.AutoAttack(target, norm="L2", eps=1e-6, seed=0, version="rand")
-    adversary.apgd.n_iter, adversary.apgd.eot_iter = 10, 4
-    with torch.random.fork_rng():
-        adversarial, predictions = adversary.run_standard_evaluation(x, y, batch_size=len(x))
-    reported = (predictions == y).double().mean()
-    fresh = fresh_accuracy(defence, adversarial, y, draws=100).mean()
-    assert reported < clean - 0.2  # phantom successes: the radius is one millionth
-    assert fresh > clean - 0.03
+    reported, fresh = [], []
+    for seed in range(6):
+        target = Target(defence, samples=range(len(x)), seed=seed)
+        adversary = pyautoattack.AutoAttack(target, norm="L2", eps=1e-6, seed=0, version="rand")
+        adversary.apgd.n_iter, adversary.apgd.eot_iter = 10, 4
+        with torch.random.fork_rng():
+            adversarial, predictions = adversary.run_standard_evaluation(x, y, batch_size=len(x))
+        reported.append((predictions == y).double().mean())
+        fresh.append(fresh_accuracy(defence, adversarial, y, draws=100).mean())
+    # Phantom successes: nothing was attacked, the radius is one millionth.
+    assert torch.stack(reported).mean() < clean - 0.12
+    assert torch.stack(fresh).mean() == pytest.approx(float(clean), abs=0.02)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -81,6 +88,29 @@ def test_result_of_an_image_does_not_depend_on_its_batch(name: str) -> None:
     alone = run(SMALL[name], defence, x[[2]], y[[2]], samples=[7], eot=2, selection=16, memory=3)
     torch.testing.assert_close(alone, whole[[2]], atol=1e-4, rtol=0)
     assert (whole - x).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("noise", "eps"), [(0.0, 0.5), (3.0, 0.8)])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        ApgdCe("L2", iterations=10, restarts=3),
+        ApgdT("L2", iterations=10, restarts=2, classes=2),
+        FabT("L2", iterations=8, restarts=2, classes=2),
+        Square("Linf", queries=60, restarts=2),
+    ],
+    ids=lambda attack: attack.info.name,
+)
+def test_nor_does_it_where_neighbours_drop_out(attack: Attack, noise: float, eps: float) -> None:
+    io, _ = stored()
+    x, y, defence = io["x"][:10], io["y"][:10], noisy(noise)
+    attack = dataclasses.replace(attack, eps=eps if attack.info.norm == "L2" else eps / 12)
+    together = run(attack, defence, x, y, eot=2, selection=16)
+    broken = defence.bind(Keys.of(seed=0, purpose="look", samples=range(10)))(together).argmax(1) != y
+    assert 0 < broken.sum() < 10  # some work ends early, some goes on
+    alone = [run(attack, defence, x[[i]], y[[i]], samples=[i], eot=2, selection=16) for i in range(10)]
+    # Rounding differs between batch sizes and grows along an ascent, but a wrong random number moves an image far.
+    torch.testing.assert_close(torch.cat(alone), together, atol=1e-3, rtol=0)
 
 
 def test_at_least_as_strong_on_fresh_noise_as_the_original_for_random_defences() -> None:

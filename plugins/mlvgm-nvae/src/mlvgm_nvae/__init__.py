@@ -15,14 +15,14 @@ nvae = Component(
         Weights(
             name="clean",
             file="mlvgm_nvae:weights/clean.safetensors",
-            sha256="",
+            sha256="fec6895acc9af477b8e89b2e4d75786a26790ea9d85d59326541db13380b4207",
             licence="MIT",
-            summary="Fashion-MNIST, trained on clean images as in the papers",
+            summary="Fashion-MNIST, trained on clean images as in the papers; 2.58 bits per dimension",
         ),
         Weights(
             name="denoising",
             file="mlvgm_nvae:weights/denoising.safetensors",
-            sha256="",
+            sha256="f068f18e58d98dda16b93faa412063eee241bcace1e4379bc39b894e37d0bded",
             licence="MIT",
             summary="Fashion-MNIST, noisy input and clean target; no labels, no attacks; a step beyond the papers",
         ),

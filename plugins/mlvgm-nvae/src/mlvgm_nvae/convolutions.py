@@ -16,6 +16,8 @@ class WeightNormConv2d(nn.Conv2d):
         mask: the direction is multiplied by it first, (out, in / groups, height, width).
     """
 
+    mask: Tensor | None
+
     def __init__(
         self,
         in_channels: int,
@@ -52,6 +54,8 @@ class WeightNormConv2d(nn.Conv2d):
 class MaskedConv2d(nn.Conv2d):
     """Convolution whose filters are multiplied by a stored ``mask`` of their shape."""
 
+    mask: Tensor
+
     def __init__(self, in_channels: int, out_channels: int, kernel: int, *, mask: Tensor, groups: int = 1) -> None:
         super().__init__(in_channels, out_channels, kernel, padding=kernel // 2, groups=groups)
         self.register_buffer("mask", mask)
@@ -72,7 +76,13 @@ def effective_weight(layer: nn.Conv2d) -> Tensor:
 
 
 def convolution(
-    in_channels: int, out_channels: int, kernel: int, architecture: NVAEArchitecture, *, stride: int = 1, bias: bool = True
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    architecture: NVAEArchitecture,
+    *,
+    stride: int = 1,
+    bias: bool = True,
 ) -> nn.Conv2d:
     """A convolution that keeps the size (divided by ``stride``), weight-normalised if the architecture says so."""
     if architecture.weight_norm:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -93,11 +95,14 @@ class Group(nn.Module):
 class Decoder(nn.Module):
     """The constant the top-down pass starts from, the groups, and what makes pixel parameters of the last state."""
 
+    groups: Sequence[Group]
+
     def __init__(self, architecture: NVAEArchitecture) -> None:
         super().__init__()
         a = architecture
         self.constant = nn.Parameter(torch.randn(1, a.decoder_widths[0], *a.size(0)))
-        self.groups = nn.ModuleList(Group(latent, a) for latent in range(sum(a.groups)))
+        groups = nn.ModuleList(Group(latent, a) for latent in range(sum(a.groups)))
+        self.groups = groups  # type: ignore[assignment]
         width = a.decoder_widths[-1]
         cells: list[nn.Module] = []
         for _ in range(a.postprocess_blocks):

@@ -60,8 +60,9 @@ def flow(channels: int, architecture: NVAEArchitecture) -> nn.Sequential:
 def causal_mask(inputs: int, outputs: int, kernel: int, *, groups: int = 1, strict: bool = False) -> Tensor:
     """Mask of a convolution that reads rows above, pixels to the left, and at the centre only earlier channels.
 
-    Channels are compared by their share of the whole: input i may reach output o if i / inputs comes before o / outputs,
-    or, unless ``strict``, in the same share. A depthwise convolution reads its own channel at the centre unless strict.
+    Channels are compared by their share of the whole: input i may reach output o if i / inputs comes before
+    o / outputs, or, unless ``strict``, in the same share. A depthwise convolution reads its own channel at the centre
+    unless strict.
 
     Shape:
         output: (outputs, inputs / groups, kernel, kernel).

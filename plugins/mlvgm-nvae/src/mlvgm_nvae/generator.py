@@ -14,6 +14,7 @@ from mlvgm.errors import ConfigError, InputError, unknown
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise, normal, uniform
 from mlvgm.protocols.generator import NuisanceSpec
+from mlvgm_nvae.encoding import NVAEEncoding
 from mlvgm_nvae.likelihood import UNIFORM_MARGIN
 from mlvgm_nvae.network import NVAE
 
@@ -35,33 +36,6 @@ class NVAESampling:
             raise ConfigError(f"temperature must be in [0, 2], got {self.temperature}")
         if self.likelihood not in ("mean", "sample"):
             raise unknown("likelihood", str(self.likelihood), ["mean", "sample"])
-
-
-@dataclass(frozen=True)
-class NVAEEncoding:
-    """Encoder features of a batch, one for each latent (latents may share one)."""
-
-    features: tuple[Tensor, ...]
-
-    def __len__(self) -> int:
-        return len(self.features[0])
-
-    def __getitem__(self, index: Any) -> NVAEEncoding:
-        return self._each(lambda feature: feature[index])
-
-    def repeat(self, draws: int) -> NVAEEncoding:
-        """Each row ``draws`` times, image-major."""
-        return self._each(lambda feature: feature.repeat_interleave(draws, 0))
-
-    def to(self, device: torch.device | str) -> NVAEEncoding:
-        """The same features on ``device``."""
-        return self._each(lambda feature: feature.to(device))
-
-    def _each(self, change: Any) -> NVAEEncoding:
-        # Latents that share a feature go on sharing it.
-        changed = {id(feature): feature for feature in self.features}
-        changed = {key: change(feature) for key, feature in changed.items()}
-        return NVAEEncoding(tuple(changed[id(feature)] for feature in self.features))
 
 
 class NVAEGenerator:
@@ -141,10 +115,7 @@ class NVAEGenerator:
         if tied:
             raise ConfigError("nvae has no tied noise", hint="its latents differ in shape; use tied=False")
         values = tuple(normal(keys, spec.name, spec.noise_shape).to(self.device) for spec in self.latents)
-        nuisance = {
-            spec.name: (UNIFORM_MARGIN + (1 - 2 * UNIFORM_MARGIN) * uniform(keys, spec.name, spec.shape)).to(self.device)
-            for spec in self.nuisances
-        }
+        nuisance = {spec.name: _inside(uniform(keys, spec.name, spec.shape)).to(self.device) for spec in self.nuisances}
         return Noise(values, tuple(range(len(values))), nuisance=nuisance)
 
     def to_latents(self, noise: Noise) -> Latents:
@@ -188,7 +159,9 @@ class NVAEGenerator:
         return NVAEEncoding(self.model.encode(images))
 
     def blend(self, encoding: NVAEEncoding, source: Noise | NVAEEncoding, alphas: Sequence[float]) -> Blended:
-        """Mix posterior means of ``encoding`` with ``source`` (arXiv 2412.03453, section 3.2); flows act on the mixture.
+        """Mix posterior means of ``encoding`` with ``source`` (arXiv 2412.03453, section 3.2).
+
+        Flows act on the mixture.
 
         Args:
             encoding: B rows.
@@ -205,8 +178,8 @@ class NVAEGenerator:
         mixed: list[Tensor] = []
         for i, (group, alpha) in enumerate(zip(decoder.groups, alphas, strict=True)):
             state = group.cells(state)
-            if alpha > 0 and len(state) < rows:
-                state = state.repeat_interleave(rows // len(state), 0)
+            if alpha > 0:
+                state = _expanded(state, rows)
             prior = group.prior(state)
             latent = None
             if alpha < 1:
@@ -220,13 +193,10 @@ class NVAEGenerator:
             mixed.append(latent)
             state = group.merge(state, latent)
         nuisance = source.nuisance if isinstance(source, Noise) else {}
-        expand = [latent.repeat_interleave(rows // len(latent), 0) if len(latent) < rows else latent for latent in mixed]
-        latents = Latents(tuple(expand), nuisance=nuisance)
-        if self.sampling.likelihood == "mean":
-            image = self._image(state, latents)
-            return Blended(image.repeat_interleave(rows // len(image), 0) if len(image) < rows else image, latents)
-        state = state.repeat_interleave(rows // len(state), 0) if len(state) < rows else state
-        return Blended(self._image(state, latents), latents)
+        latents = Latents(tuple(_expanded(latent, rows) for latent in mixed), nuisance=nuisance)
+        if self.sampling.likelihood == "sample":
+            state = _expanded(state, rows)
+        return Blended(_expanded(self._image(state, latents), rows), latents)
 
     def _check(self, encoding: NVAEEncoding, source: Noise | NVAEEncoding, alphas: Sequence[float]) -> None:
         count = len(self.model.decoder.groups)
@@ -266,3 +236,13 @@ class NVAEGenerator:
         except KeyError as missing:
             message = f"sampling pixels needs the nuisance {missing}"
             raise InputError(message, hint="draw the noise with likelihood 'sample', or use 'mean'") from None
+
+
+def _expanded(tensor: Tensor, rows: int) -> Tensor:
+    """``tensor`` with ``rows`` rows, image-major."""
+    return tensor if len(tensor) == rows else tensor.repeat_interleave(rows // len(tensor), 0)
+
+
+def _inside(uniforms: Tensor) -> Tensor:
+    """Uniform numbers in [0, 1) squeezed to where their logarithms are finite."""
+    return UNIFORM_MARGIN + (1 - 2 * UNIFORM_MARGIN) * uniforms

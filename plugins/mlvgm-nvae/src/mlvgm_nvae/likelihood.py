@@ -119,7 +119,7 @@ def _discretised_logistic(pixels: Tensor, means: Tensor, log_scales: Tensor) -> 
     centred, precision = pixels - means, (-log_scales).exp()
     upper, lower = precision * (centred + 1 / 255), precision * (centred - 1 / 255)
     mass = upper.sigmoid() - lower.sigmoid()
-    # Far in a tail the difference of two sigmoids is lost to rounding; there the density at the centre stands in for it.
+    # Far in a tail the difference of two sigmoids is lost to rounding; the density at the centre stands in for it.
     middle = precision * centred
     density = middle - log_scales - 2 * functional.softplus(middle) - torch.log(torch.tensor(127.5))
     inside = torch.where(mass > 1e-5, mass.clamp(min=1e-10).log(), density)

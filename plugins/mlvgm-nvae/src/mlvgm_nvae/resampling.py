@@ -10,23 +10,33 @@ from mlvgm_nvae.architecture import NVAEArchitecture
 from mlvgm_nvae.convolutions import convolution
 
 
-class ShiftedDownSkip(nn.Module):
-    """Halves the size without losing a pixel: four strided 1×1 convolutions of SiLU(x), each on another corner."""
+class DownSkip(nn.Module):
+    """Halves the size: 1×1 convolutions of SiLU(x), each on the grid of every other pixel from another corner.
 
-    corners = ((0, 0), (1, 1), (0, 1), (1, 0))
+    With all four ``corners`` no pixel is lost; the outputs are concatenated.
+    """
 
-    def __init__(self, in_channels: int, out_channels: int, architecture: NVAEArchitecture) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        architecture: NVAEArchitecture,
+        *,
+        corners: tuple[tuple[int, int], ...],
+    ) -> None:
         super().__init__()
-        quarter = out_channels // 4
-        widths = (quarter, quarter, quarter, out_channels - 3 * quarter)
-        self.convolutions = nn.ModuleList(
-            convolution(in_channels, width, 1, architecture, stride=2) for width in widths
-        )
+        self.corners = corners
+        share = out_channels // len(corners)
+        widths = [share] * (len(corners) - 1)
+        widths.append(out_channels - sum(widths))
+        self.convolutions = nn.ModuleList(convolution(in_channels, width, 1, architecture) for width in widths)
 
     def forward(self, features: Tensor) -> Tensor:
-        active = functional.silu(features)
+        # The grid is cut out here because strided 1×1 convolutions of few channels in channels-last order corrupt
+        # memory in their backward pass (seen with torch 2.14 on the CPU).
         corners = zip(self.convolutions, self.corners, strict=True)
-        return torch.cat([layer(active[:, :, row:, column:]) for layer, (row, column) in corners], 1)
+        parts = [layer(functional.silu(features[:, :, row::2, column::2])) for layer, (row, column) in corners]
+        return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
 
 class Upsample(nn.Module):
@@ -43,9 +53,8 @@ class Upsample(nn.Module):
 
 def down_skip(in_channels: int, out_channels: int, architecture: NVAEArchitecture) -> nn.Module:
     """Skip of a cell that halves the size."""
-    if architecture.down_skip == "shifted":
-        return ShiftedDownSkip(in_channels, out_channels, architecture)
-    return nn.Sequential(nn.SiLU(), convolution(in_channels, out_channels, 1, architecture, stride=2))
+    corners = ((0, 0), (1, 1), (0, 1), (1, 0)) if architecture.down_skip == "shifted" else ((0, 0),)
+    return DownSkip(in_channels, out_channels, architecture, corners=corners)
 
 
 def up_skip(in_channels: int, out_channels: int, architecture: NVAEArchitecture) -> nn.Module:

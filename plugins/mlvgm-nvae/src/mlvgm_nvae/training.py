@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mlvgm.errors import CheckFailed, InputError
+from mlvgm.errors import CheckFailed, ConfigError, InputError
 from mlvgm.noise import Keys, normal, uniform
 from mlvgm.protocols.data import Dataset
-from mlvgm.protocols.train import Trained, TrainContext
+from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm_nvae.card import write_card
 from mlvgm_nvae.checkpoint import load_checkpoint, save_checkpoint
+from mlvgm_nvae.config import load_weights
 from mlvgm_nvae.evaluation import evaluate
 from mlvgm_nvae.losses import balanced_kl, balancing_targets, bits_per_dimension
 from mlvgm_nvae.network import NVAE, build
@@ -70,11 +71,11 @@ class NVAETraining:
             raise InputError(message, hint="set train.architecture.image")
         while state.step < self.config.steps:
             metrics = self._step(state, data, context)
-            context.progress(state.step, self.config.steps, metrics)
             if state.step in self.config.snapshots:
                 save(state.average, context.folder / f"weights-step{state.step:06d}.safetensors")
             if state.step % self.config.checkpoint_every == 0 or state.step == self.config.steps:
                 self._save(state, context)
+            context.progress(state.step, self.config.steps, metrics)
         return self._finish(state, data, context)
 
     def _step(self, state: _State, data: Dataset, context: TrainContext) -> Mapping[str, float]:
@@ -114,7 +115,8 @@ class NVAETraining:
         if not torch.isfinite(norm):
             raise CheckFailed(f"training diverged at step {state.step}", hint="lower the learning rate or the clip")
         state.optimiser.step()
-        _average(state.average, model, config.ema)
+        # Shorter at first, or the fresh parameters would weigh in for long.
+        _average(state.average, model, min(config.ema, (1 + state.step) / (10 + state.step)))
         state.step += 1
         bound = reconstruction.detach() + result.kl.detach().sum(1).mean()
         return {
@@ -152,11 +154,12 @@ class NVAETraining:
     def _begin(self, context: TrainContext) -> _State:
         config = self.config
         if config.init_from:
-            from mlvgm_nvae.config import load_weights
-
             model = load_weights(config.init_from).train().requires_grad_(True)
         else:
             model = build(config.architecture, seed=context.seed)
+        scales = model.architecture.scales
+        if not len(config.kl_start) == len(config.kl_end) == scales:
+            raise ConfigError(f"train.kl_start and train.kl_end need one weight for each of {scales} scales")
         model = model.to(context.device)
         fused = str(context.device).startswith(("cpu", "cuda"))
         optimiser = torch.optim.AdamW(
@@ -207,7 +210,7 @@ class NVAETraining:
 @torch.no_grad()
 def _average(average: NVAE, model: NVAE, decay: float) -> None:
     """Exponential moving average of the parameters; statistics are copied."""
-    parameters = list(average.parameters())
-    torch._foreach_lerp_(parameters, list(model.parameters()), 1 - decay)
+    for kept, new in zip(average.parameters(), model.parameters(), strict=True):
+        kept.lerp_(new, 1 - decay)
     for kept, new in zip(average.buffers(), model.buffers(), strict=True):
         kept.copy_(new)

@@ -12,7 +12,7 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class NVAETrainingConfig(BaseModel):
-    """Options of ``mlvgm train generator --generator nvae``; the defaults make the clean-trained Fashion-MNIST model."""
+    """Options of ``mlvgm train generator --generator nvae``; the defaults make the weights called "clean"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     BUDGETS: ClassVar[dict[str, dict[str, object]]] = {
@@ -21,7 +21,7 @@ class NVAETrainingConfig(BaseModel):
         "rigorous": {"steps": 12000},
     }
 
-    architecture: NVAEArchitecture = Field(default_factory=light, description="what to train, unless init_from is given")
+    architecture: NVAEArchitecture = Field(default_factory=light, description="what to train if init_from is empty")
     init_from: str = Field("", description="weights to start from: a shipped name or a file; empty starts afresh")
     steps: int = Field(2200, ge=1, description="optimiser steps")
     batch: int = Field(96, ge=1, description="images a step")
@@ -29,7 +29,9 @@ class NVAETrainingConfig(BaseModel):
     warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up, followed by a cosine to 0")
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay")
     clip: float = Field(100.0, gt=0, description="largest gradient norm, in nats an image")
-    ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged parameters, which are what is saved")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the averaged parameters, which are what is saved; 0 saves the last ones"
+    )
     flips: bool = Field(True, description="mirror half of the images")
     kl_start: tuple[Weight, ...] = Field((0.05, 0.2, 0.6), description="first KL weight of each scale, coarse → fine")
     kl_end: tuple[Weight, ...] = Field((1.0, 1.0, 1.0), description="last KL weight of each scale, coarse → fine")
@@ -47,10 +49,6 @@ class NVAETrainingConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not self.init_from:
-            for name in ("kl_start", "kl_end"):
-                if len(getattr(self, name)) != self.architecture.scales:
-                    raise ValueError(f"{name} needs one weight for each of {self.architecture.scales} scales")
         if self.noise_range[0] > self.noise_range[1]:
             raise ValueError("noise_range runs from the least to the largest standard deviation")
         return self

@@ -104,4 +104,3 @@ def _verify(path: Path, sha256: str) -> None:
         raise InputError(f"{path}: cannot be read ({error.strerror})", hint=_AGAIN) from error
     if found != sha256:
         raise InputError(f"{path}: expected sha256 {sha256[:12]}…, got {found[:12]}…", hint=_AGAIN)
-

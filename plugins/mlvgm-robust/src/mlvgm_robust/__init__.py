@@ -62,7 +62,7 @@ square = Component(
     capabilities={"norms": "Linf,L2", "access": "score", "minimum_classes": 2},
 )
 autoattack = Component(
-    summary="APGD-CE, APGD-T, FAB-T and Square in turn on what still stands; autoattack:official is the original's code",
+    summary="APGD-CE, APGD-T, FAB-T, Square in turn on what still stands; autoattack:official is the original",
     factory="mlvgm_robust.attacks.autoattack:build",
     config="mlvgm_robust.attacks.autoattack:AutoAttackConfig",
     capabilities=_GRADIENT,

@@ -42,7 +42,8 @@ def constant(count: int, value: float) -> tuple[float, ...]:
 def keep(count: int, first: int) -> tuple[float, ...]:
     """α_i = 0 for the ``first`` latents, 1 for the rest.
 
-    Beyond the papers, whose schedules never keep a latent whole; it lets a model share its decoder's prefix among draws.
+    Beyond the papers, whose schedules never keep a latent whole; it lets a model share its decoder's prefix among
+    draws.
 
     >>> keep(4, 3)
     (0.0, 0.0, 0.0, 1.0)
@@ -69,10 +70,14 @@ def parse(spec: str) -> Callable[[int], tuple[float, ...]]:
     if name not in _PLAIN + _WITH_ARGUMENT:
         raise unknown("alpha schedule", name, _PLAIN + _WITH_ARGUMENT)
     if bool(colon) != (name in _WITH_ARGUMENT):
-        raise ConfigError(f"alphas '{spec}'", hint="write none, linear, cosine, constant:0.5, keep:6 or a list of numbers")
+        raise ConfigError(
+            f"alphas '{spec}'", hint="write none, linear, cosine, constant:0.5, keep:6 or a list of numbers"
+        )
     if name == "keep":
         if not argument.isdecimal():
-            raise ConfigError(f"alphas '{spec}': expected a whole number of latents to keep", hint="for instance keep:6")
+            raise ConfigError(
+                f"alphas '{spec}': expected a whole number of latents to keep", hint="for instance keep:6"
+            )
         return lambda count: keep(count, int(argument))
     if name == "constant":
         value = _number(argument)
@@ -88,7 +93,7 @@ def resolve(spec: str | Sequence[float], count: int, *, attenuation: float = 1.0
     Args:
         spec: a schedule (see :func:`parse`), or one number in [0, 1] for each latent.
         count: latents of the generator.
-        attenuation: factor in [0, 1] on all of them; it keeps the schedule's shape (the paper's fine-grained tasks use 0.7).
+        attenuation: factor in [0, 1] on all of them, keeps the schedule's shape (the paper's fine-grained tasks: 0.7).
 
     Raises:
         ConfigError: the list has another length, or the schedule does not fit.

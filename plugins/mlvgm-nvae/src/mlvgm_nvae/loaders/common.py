@@ -34,8 +34,8 @@ def completed(architecture: NVAEArchitecture, converted: dict[str, Tensor]) -> d
     """``converted`` with the masks of flows where the source does not store them."""
     if architecture.flows == 0:
         return converted
-    masks = {name: tensor for name, tensor in build(architecture, seed=0).state_dict().items() if name.endswith(".mask")}
-    return {**masks, **converted}
+    fresh = build(architecture, seed=0).state_dict()
+    return {**{name: tensor for name, tensor in fresh.items() if name.endswith(".mask")}, **converted}
 
 
 def mixture_order(channels: int, mixtures: int, *, mixture_major: bool) -> Tensor:

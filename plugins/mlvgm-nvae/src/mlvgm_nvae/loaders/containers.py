@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +76,6 @@ def _unpickle(path: Path) -> Any:
         # The published containers keep their options in a Namespace; it is a plain record.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a damaged or hostile pickle fails with whatever it happens to contain
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: expected a readable PyTorch checkpoint, got: {reason}") from error

@@ -205,8 +205,8 @@ def _cell_names(item: Item) -> Item:
         offset = _offset(item)
         parts = ("0.bn", "1.conv.0", "1.conv.1", "2.conv.0", "2.conv.1", "3", "4.bn")
         for part, position in zip(parts, (0, 1, 2, 4, 5, 7, 8), strict=True):
-            number, _, rest = part.partition(".")
-            source = f"_ops.0.conv.{int(number) + offset}." + (f"{rest}." if rest else "")
+            place, _, rest = part.partition(".")
+            source = f"_ops.0.conv.{int(place) + offset}." + (f"{rest}." if rest else "")
             layers[source] = f"branch.{position + offset}."
         end = 9 + offset
     layers |= {"se.se.0.": f"branch.{end}.squeeze.", "se.se.2.": f"branch.{end}.excite.", "skip.1.": "skip.1."}

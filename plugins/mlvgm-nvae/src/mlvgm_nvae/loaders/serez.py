@@ -185,5 +185,5 @@ def _rename(name: str, architecture: NVAEArchitecture) -> str:
         if hits:
             for inner, ours in _CELL:
                 renamed = inner.sub(ours, renamed)
-            return renamed
+            return renamed.replace(".skip.1.", ".skip.convolutions.0.") if renamed.startswith("encoder.") else renamed
     raise ValueError(f"unknown tensor '{name}'")

@@ -71,8 +71,8 @@ def ascend(
     """Maximise ``loss`` in the ball with momentum and a step that halves where progress stalls.
 
     Gradients and losses are means over ``context.eot`` draws. Against a deterministic target an iterate that is
-    misclassified ends the work on its image. Against a stochastic one the best iterate competes on fresh selection draws at
-    every checkpoint and at the end, and is drawn again there, so that a lucky loss does not stay the bar to pass.
+    misclassified ends the work on its image. Against a stochastic one the best iterate competes on fresh selection
+    draws about once a quarter and at the end, and is drawn again there, so that a lucky loss does not stay the bar.
 
     Args:
         incumbents: what is left to break; successes go there.
@@ -112,7 +112,7 @@ def ascend(
     )
     state = _drop_fooled(incumbents, state, logits)
     points = checkpoints(iterations)
-    last_point = 0
+    last_point = last_offer = 0
     for iteration in range(1, iterations + 1):
         if len(state.rows) == 0:
             return
@@ -126,13 +126,16 @@ def ascend(
         state.best_loss = torch.where(better, value, state.best_loss)
         state = _drop_fooled(incumbents, state, logits)
         if iteration in points:
-            state = _offer_best(incumbents, state)
-            if target.stochastic and len(state.rows):
+            if target.stochastic and iteration - last_offer >= iterations / 4:
+                last_offer = iteration
+                state = _offer_best(incumbents, state)
+                if len(state.rows) == 0:
+                    return
                 state.best_loss, state.best_gradient, _ = evaluate(state.rows, state.best)
             _halve_stalled(state, iteration - last_point)
             last_point = iteration
-    state = _offer_best(incumbents, state)
     if target.stochastic:
+        state = _offer_best(incumbents, state)
         incumbents.offer(state.image, state.rows)
 
 
@@ -154,14 +157,12 @@ def _drop_fooled(incumbents: Incumbents, state: _Ascent, logits: Tensor) -> _Asc
 
 
 def _offer_best(incumbents: Incumbents, state: _Ascent) -> _Ascent:
-    if not incumbents.target.stochastic:
-        return state
     incumbents.offer(state.best, state.rows)
     return state.select(~incumbents.broken[state.rows])
 
 
 def _halve_stalled(state: _Ascent, span: int) -> None:
-    """Halve the step and return to the best point where the loss rarely rose, or did not pass its best at a full step."""
+    """Halve the step and return to the best point where the loss rarely rose or did not pass its best."""
     rarely = state.increases < _RHO * span
     stuck = ~state.halved & (state.best_loss <= state.checked_loss)
     stalled = rarely | stuck

@@ -61,6 +61,12 @@ class ApgdCe:
         self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
     ) -> Tensor:
         incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
+        self.improve(incumbents, images)
+        return incumbents.images
+
+    def improve(self, incumbents: Incumbents, images: Tensor) -> None:
+        """Work on what stands among ``incumbents``, which other attacks may have left, around the clean ``images``."""
+        labels, targets = incumbents.labels, incumbents.targets
         for restart in range(self.restarts):
             ascend(
                 incumbents,
@@ -72,7 +78,6 @@ class ApgdCe:
                 eps=self.eps,
                 iterations=self.iterations,
             )
-        return incumbents.images
 
 
 def build(config: ApgdCeConfig) -> ApgdCe:

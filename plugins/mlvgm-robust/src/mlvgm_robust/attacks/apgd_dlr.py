@@ -37,7 +37,7 @@ class ApgdDlrConfig(BallConfig):
 class ApgdDlr:
     """Auto-PGD on the difference of logits ratio (arXiv 2003.01690), towards the wanted class where one is given.
 
-    The ratio does not change with the scale of the logits, so it still has a gradient where the cross-entropy's vanishes.
+    The ratio does not change with the scale of the logits: it has a gradient where the cross-entropy's vanishes.
 
     Args:
         norm: of the perturbation.
@@ -63,6 +63,12 @@ class ApgdDlr:
         self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
     ) -> Tensor:
         incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
+        self.improve(incumbents, images)
+        return incumbents.images
+
+    def improve(self, incumbents: Incumbents, images: Tensor) -> None:
+        """Work on what stands among ``incumbents``, which other attacks may have left, around the clean ``images``."""
+        labels, targets = incumbents.labels, incumbents.targets
         for restart in range(self.restarts):
             ascend(
                 incumbents,
@@ -73,7 +79,6 @@ class ApgdDlr:
                 eps=self.eps,
                 iterations=self.iterations,
             )
-        return incumbents.images
 
 
 def build(config: ApgdDlrConfig) -> ApgdDlr:

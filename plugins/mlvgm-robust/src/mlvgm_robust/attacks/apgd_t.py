@@ -67,6 +67,11 @@ class ApgdT:
         self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
     ) -> Tensor:
         incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
+        self.improve(incumbents, images)
+        return incumbents.images
+
+    def improve(self, incumbents: Incumbents, images: Tensor) -> None:
+        """Work on what stands among ``incumbents``, which other attacks may have left, around the clean ``images``."""
         rivals = likeliest_rivals(incumbents, images, count=self.classes)
         for number, rival in enumerate(rivals.unbind(1)):
             for restart in range(self.restarts):
@@ -74,14 +79,13 @@ class ApgdT:
                     incumbents,
                     images,
                     targeted_dlr,
-                    labels,
+                    incumbents.labels,
                     rival,
                     start=f"class{number}/start{restart}",
                     norm=self.norm,
                     eps=self.eps,
                     iterations=self.iterations,
                 )
-        return incumbents.images
 
 
 def build(config: ApgdTConfig) -> ApgdT:

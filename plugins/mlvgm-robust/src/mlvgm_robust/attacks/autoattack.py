@@ -1,9 +1,9 @@
-"""AutoAttack: several attacks in turn, each on what still stands, their candidates competing on fresh draws."""
+"""AutoAttack: several attacks in turn, each on what still stands, their candidates competing with one another."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -29,7 +29,7 @@ class AutoAttackConfig(BallConfig):
     """Options of AutoAttack."""
 
     BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 20, "restarts": 1, "classes": 2, "queries": 100},
+        "demo": {"iterations": 20, "restarts": 1, "classes": 1, "queries": 25},
         "standard": {"iterations": 100, "restarts": 1, "classes": 9, "queries": 5000},
         "rigorous": {"iterations": 200, "restarts": 3, "classes": 9, "queries": 10000},
     }
@@ -45,7 +45,9 @@ class AutoAttackConfig(BallConfig):
     classes: int = Field(9, ge=1, description="classes APGD-T and FAB-T try; all others where there are fewer")
     queries: int = Field(5000, ge=1, description="proposals of Square")
     parts: tuple[Part, ...] | None = Field(
-        None, min_length=1, description="native only: attacks to run, in this order; default chooses by the number of classes"
+        None,
+        min_length=1,
+        description="native only: attacks to run, in this order; default chooses by the number of classes",
     )
 
 
@@ -99,17 +101,11 @@ class AutoAttack:
             context.progress(f"{name}: {len(rows)} of {len(images)} images stand")
             if len(rows) == 0:
                 break
-            candidates = self._part(name)(
-                target[rows],
-                images[rows],
-                labels[rows],
-                targets=None if targets is None else targets[rows],
-                context=context[rows].derive(name),
-            )
-            incumbents.offer(candidates, rows)
+            part = replace(incumbents, context=context.derive(name))  # its tensors stay those of ``incumbents``
+            self._part(name).improve(part, images)
         return incumbents.images
 
-    def _part(self, name: Part) -> Attack:
+    def _part(self, name: Part) -> ApgdCe | ApgdDlr | ApgdT | FabT | Square:
         if name == "apgd-ce":
             return ApgdCe(self.norm, self.eps, iterations=self.iterations, restarts=self.restarts)
         if name == "apgd-dlr":

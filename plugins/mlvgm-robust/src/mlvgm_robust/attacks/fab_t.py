@@ -38,16 +38,18 @@ class FabTConfig(BallConfig):
     classes: int = Field(9, ge=1, description="classes to try, likeliest first; all others where there are fewer")
     alpha_max: float = Field(0.1, ge=0, le=1, description="largest pull towards the original image")
     eta: float = Field(1.05, ge=1, description="overshoot over the linearised boundary")
-    beta: float = Field(0.9, gt=0, lt=1, description="how far to stay from the image after a success; 1 would be no step back")
+    beta: float = Field(
+        0.9, gt=0, lt=1, description="how far to stay from the image after a success; 1 would be no step back"
+    )
 
 
 @dataclass(frozen=True)
 class FabT:
     """Targeted FAB (Croce & Hein, arXiv 1907.02044): finds misclassified points close to the image.
 
-    Against a deterministic target the closest one within ``eps`` is returned. A closest point lies on the boundary, where a
-    random defence errs half the time; so there the perturbation is stretched to the radius and competes with the other
-    candidates on fresh selection draws.
+    Against a deterministic target the closest one within ``eps`` is returned. A closest point lies on the boundary,
+    where a random defence errs half the time; so there the perturbation is stretched to the radius and competes with
+    the other candidates on fresh selection draws.
 
     Args:
         norm: of the perturbation.
@@ -77,20 +79,24 @@ class FabT:
         self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
     ) -> Tensor:
         incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
+        self.improve(incumbents, images)
+        return incumbents.images
+
+    def improve(self, incumbents: Incumbents, images: Tensor) -> None:
+        """Work on what stands among ``incumbents``, which other attacks may have left, around the clean ``images``."""
         rivals = likeliest_rivals(incumbents, images, count=self.classes)
         for number, rival in enumerate(rivals.unbind(1)):
             for restart in range(self.restarts):
                 rows = incumbents.standing()
                 if len(rows) == 0:
-                    return incumbents.images
+                    return
                 start = images[rows]
                 if restart:
                     name = f"class{number}/start{restart}"
-                    keys = context.keys[rows]
+                    keys = incumbents.context.keys[rows]
                     start = random_start(start, norm=self.norm, eps=self.eps / 2, keys=keys, name=name)
                 nearest, length = self._search(incumbents, rows, images[rows], start, rival[rows])
                 self._hand_over(incumbents, rows, images[rows], nearest, length)
-        return incumbents.images
 
     def _search(
         self, incumbents: Incumbents, rows: Tensor, images: Tensor, start: Tensor, rivals: Tensor
@@ -112,20 +118,18 @@ class FabT:
         return nearest, length
 
     def _approach(self, images: Tensor, point: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-        """One step to the linearised boundary, pulled towards the image (arXiv 1907.02044, eq. 9 and 10)."""
+        """One step to the linearised boundary, pulled towards the image (arXiv 1907.02044, section 3)."""
         x, centre, w = point.flatten(1), images.flatten(1), gradient.flatten(1)
         step = to_hyperplane(x, w, value, norm=self.norm)
         value_at_centre = value + (w * (centre - x)).sum(1)
         step_from_centre = to_hyperplane(centre, w, value_at_centre, norm=self.norm)
-        length = distance(step.unflatten(1, point.shape[1:]), self.norm)
-        length_from_centre = distance(step_from_centre.unflatten(1, point.shape[1:]), self.norm)
+        length = distance(step, self.norm)
+        length_from_centre = distance(step_from_centre, self.norm)
         alpha = (length / (length + length_from_centre).clamp_min(_TINY)).clamp_max(self.alpha_max)[:, None]
         moved = (1 - alpha) * (x + self.eta * step) + alpha * (centre + self.eta * step_from_centre)
-        return moved.clamp(0, 1).unflatten(1, point.shape[1:])
+        return moved.clamp(0, 1).reshape_as(point)
 
-    def _hand_over(
-        self, incumbents: Incumbents, rows: Tensor, images: Tensor, nearest: Tensor, length: Tensor
-    ) -> None:
+    def _hand_over(self, incumbents: Incumbents, rows: Tensor, images: Tensor, nearest: Tensor, length: Tensor) -> None:
         if not incumbents.target.stochastic:
             inside = length <= self.eps
             incumbents.take(nearest[inside], rows[inside])

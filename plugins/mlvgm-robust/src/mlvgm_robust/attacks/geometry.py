@@ -23,7 +23,10 @@ class BallConfig(BaseModel):
 
     norm: Norm = Field("L2", description="norm of the perturbation")
     eps: float = Field(
-        1.0, ge=0, allow_inf_nan=False, description="radius of the ball, in units of [0, 1] pixels; 0 is the null control"
+        1.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="radius of the ball, in units of [0, 1] pixels; 0 is the null control",
     )
 
 
@@ -33,7 +36,7 @@ def per_image(values: Tensor) -> Tensor:
 
 
 def distance(delta: Tensor, norm: Norm) -> Tensor:
-    """Norm of each perturbation, (B, C, H, W) → (B,)."""
+    """Norm of each perturbation, (B, …) → (B,)."""
     flat = delta.flatten(1)
     return flat.abs().amax(1) if norm == "Linf" else flat.norm(dim=1)
 
@@ -41,8 +44,8 @@ def distance(delta: Tensor, norm: Norm) -> Tensor:
 def project(candidates: Tensor, images: Tensor, *, norm: Norm, eps: float) -> Tensor:
     """The candidates moved into the ball around ``images`` and the box.
 
-    For Linf this is the exact projection. For L2 it shrinks to the ball and then clamps, which keeps the point in the ball,
-    because the centre is in the box.
+    For Linf this is the exact projection. For L2 it shrinks to the ball and then clamps, which keeps the point in the
+    ball, because the centre is in the box.
     """
     if norm == "Linf":
         return torch.minimum(torch.maximum(candidates, images - eps), images + eps).clamp(0, 1)
@@ -59,7 +62,7 @@ def steepest(gradient: Tensor, norm: Norm) -> Tensor:
 
 
 def random_start(images: Tensor, *, norm: Norm, eps: float, keys: Keys, name: str) -> Tensor:
-    """A random point at distance ``eps`` (before the clamp to the box): a uniform direction for Linf, Gaussian for L2."""
+    """A random point at distance ``eps`` before the clamp to the box: uniform direction for Linf, Gaussian for L2."""
     shape = images.shape[1:]
     direction = 2 * uniform(keys, name, shape) - 1 if norm == "Linf" else normal(keys, name, shape)
     direction = direction.to(images)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 def to_hyperplane(points: Tensor, normal: Tensor, value: Tensor, *, norm: Norm) -> Tensor:
     """The smallest step that brings each point onto its hyperplane without leaving the box.
 
-    Minimises ‖d‖ subject to ⟨w, d⟩ + v = 0 and 0 ≤ x + d ≤ 1 (arXiv 1907.02044, eq. 4). For both norms the solution moves
-    coordinate i towards the plane by min(τ u_i, room_i), with u = 1 for Linf and u = |w| for L2, and room the way to the
-    box's face. How far this gets, Σ |w_i| min(τ u_i, room_i), grows piecewise linearly in τ with kinks at room_i / u_i;
-    sorting them finds τ in one pass for the whole batch.
+    Minimises ‖d‖ subject to ⟨w, d⟩ + v = 0 and 0 ≤ x + d ≤ 1 (arXiv 1907.02044, section 3). For both norms the solution
+    moves coordinate i towards the plane by min(τ u_i, room_i), with u = 1 for Linf and u = |w| for L2, and room the way
+    to the box's face. How far this gets, Σ |w_i| min(τ u_i, room_i), grows piecewise linearly in τ with kinks at
+    room_i / u_i; sorting them finds τ in one pass for the whole batch.
 
     Args:
         points: (B, D) in the box.

@@ -24,6 +24,8 @@ class Incumbents:
     compared by their success probability on fresh selection draws. Noisy estimates always contain a lucky one, so a
     challenger that looks better is drawn a second time, and has to be better on both sets of draws together.
 
+    The last three tensors change in place, so that attacks which run in turn can share them.
+
     Args:
         target: bound to the images.
         labels: (B,) true classes.

@@ -1,4 +1,4 @@
-"""Losses attacks maximise: ``loss(logits (n, K), *arguments) -> (n,)``, above 0 or larger the worse the classifier does.
+"""Losses attacks maximise: ``loss(logits (n, K), *arguments) -> (n,)``, larger the worse the classifier does.
 
 With few classes the ratios lose their meaning (their denominators need a third and a fourth logit); the margin, their
 numerator, takes their place. Attacks step along normalised gradients, so its scale does not matter.
@@ -44,7 +44,7 @@ def difference(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
 
 
 def dlr(logits: Tensor, labels: Tensor) -> Tensor:
-    """Difference of logits ratio −(z_y − max_{i≠y} z_i) / (z_π1 − z_π3), arXiv 2003.01690 eq. 6; the margin for K = 2.
+    """Difference of logits ratio −(z_y − max_{i≠y} z_i) / (z_π1 − z_π3), arXiv 2003.01690; the margin for K = 2.
 
     π orders the logits from the largest down. The ratio does not change when logits are shifted or scaled.
     """
@@ -55,7 +55,7 @@ def dlr(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-    """Targeted ratio −(z_y − z_t) / (z_π1 − (z_π3 + z_π4) / 2), arXiv 2003.01690 eq. 7; z_t − z_y for K < 4."""
+    """Targeted ratio −(z_y − z_t) / (z_π1 − (z_π3 + z_π4) / 2), arXiv 2003.01690; z_t − z_y for K < 4."""
     if logits.shape[1] < 4:
         return difference(logits, labels, targets)
     largest = logits.topk(4, dim=1).values

@@ -40,9 +40,9 @@ class _Deployed(nn.Module):
 class OfficialAutoAttack:
     """The original's code, for comparison: exact for deterministic defences, misleading for random ones.
 
-    Its ``rand`` suite takes a single wrong draw for a success and stops there, so the robust accuracy it reports for a random
-    defence is too low even without an attack, while the images it returns are weaker than they should be. Here they are
-    scored on fresh draws like those of every attack. It needs at least four classes.
+    Its ``rand`` suite takes a single wrong draw for a success and stops there, so the robust accuracy it reports for a
+    random defence is too low even without an attack, while the images it returns are weaker than they should be. Here
+    they are scored on fresh draws like those of every attack. It needs at least four classes.
 
     Args:
         norm: of the perturbation.
@@ -71,9 +71,13 @@ class OfficialAutoAttack:
         """
         _library()
         if config.parts is not None:
-            raise ConfigError("attack option 'parts' is for the native autoattack", hint="leave it out with autoattack:official")
+            raise ConfigError(
+                "attack option 'parts' is for the native autoattack", hint="leave it out with autoattack:official"
+            )
         if config.eps == 0:
-            raise ConfigError("autoattack:official divides by eps", hint="for a null control take a tiny eps, for instance 1e-6")
+            raise ConfigError(
+                "autoattack:official divides by eps", hint="for a null control take a tiny eps, for instance 1e-6"
+            )
         return cls(
             config.norm,
             config.eps,
@@ -99,7 +103,7 @@ class OfficialAutoAttack:
         """
         if target.classes < _FEWEST_CLASSES:
             raise ConfigError(
-                f"autoattack:official needs {_FEWEST_CLASSES} classes for its ratio of logits, the classifier has {target.classes}",
+                f"autoattack:official needs {_FEWEST_CLASSES} classes for its ratio of logits, came {target.classes}",
                 hint="the native autoattack takes two or more",
             )
         if targets is not None:

@@ -63,15 +63,20 @@ class Square:
         self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
     ) -> Tensor:
         incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
-        search = self._search_scores if target.stochastic else self._search
+        self.improve(incumbents, images)
+        return incumbents.images
+
+    def improve(self, incumbents: Incumbents, images: Tensor) -> None:
+        """Work on what stands among ``incumbents``, which other attacks may have left, around the clean ``images``."""
+        keys = incumbents.context.keys
+        search = self._search_scores if incumbents.target.stochastic else self._search
         for restart in range(self.restarts):
             rows = incumbents.standing()
             if len(rows) == 0:
                 break
             name = f"start{restart}"
-            start = first_guess(images[rows], norm=self.norm, eps=self.eps, keys=context.keys[rows], name=name)
-            search(incumbents, rows, images, start, context.keys.derive(name))
-        return incumbents.images
+            start = first_guess(images[rows], norm=self.norm, eps=self.eps, keys=keys[rows], name=name)
+            search(incumbents, rows, images, start, keys.derive(name))
 
     def _search(self, incumbents: Incumbents, rows: Tensor, images: Tensor, point: Tensor, keys: Keys) -> None:
         """Against a deterministic target: keep what is better, stop at success."""
@@ -140,7 +145,7 @@ def _mean_margin(incumbents: Incumbents, candidates: Tensor, rows: Tensor) -> tu
     """Mean margin over fresh draws and its standard error, each (b,)."""
     draws = incumbents.context.eot
     logits = incumbents.target[rows](candidates, draws=draws)
-    margins = incumbents.margin(logits.flatten(0, 1), rows.repeat_interleave(draws)).unflatten(0, (-1, draws))
+    margins = incumbents.margin(logits.flatten(0, 1), rows.repeat_interleave(draws)).reshape(-1, draws)
     mean = margins.mean(1)
     return mean, margins.std(1) / draws**0.5 if draws > 1 else torch.zeros_like(mean)
 

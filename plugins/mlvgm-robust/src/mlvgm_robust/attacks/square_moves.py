@@ -5,6 +5,7 @@ Every image has its own window; the random numbers come in as an argument, one r
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ def window_side(query: int, queries: int, image: torch.Size, norm: Norm) -> int:
     """
     height, width = image[1:]
     passed = sum(query * 10_000 > milestone * queries for milestone in _MILESTONES)
-    side = round((_FIRST_SHARE * 0.5**passed * height * width) ** 0.5)
+    side = round(math.sqrt(_FIRST_SHARE * 0.5**passed * height * width))
     if norm == "L2":  # an odd side, at least 3, gives the pattern a centre
         side = max(side, 3) | 1
     return max(1, min(side, height, width))

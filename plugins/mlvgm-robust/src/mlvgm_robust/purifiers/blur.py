@@ -46,9 +46,9 @@ def gaussian_blur(images: Tensor, sigma: float, kernel: int | None = None) -> Te
     Args:
         images: (B, C, H, W).
         sigma: standard deviation in pixels; 0 returns the images.
-        kernel: side in pixels, odd. None reaches four sigma, where the weights are below 4e-4 of the centre. The published
-            code takes 2^⌊⌊√H⌋ / 2⌋ − 1 (3 at 32 pixels, 15 at 64, 255 at 256), which at 32 pixels cuts the Gaussian off at
-            one sigma: pass that number to repeat it.
+        kernel: side in pixels, odd. None reaches four sigma, where the weights are below 4e-4 of the centre. The
+            published code takes 2^⌊⌊√H⌋ / 2⌋ − 1 (3 at 32 pixels, 15 at 64, 255 at 256), which at 32 pixels cuts the
+            Gaussian off at one sigma: pass that number to repeat it.
 
     Raises:
         InputError: the image is smaller than the reflected border.

@@ -29,7 +29,8 @@ class MlvgmConfig(BaseModel):
     blur_kernel: int | None = Field(None, ge=1, description="blur kernel side, odd, pixels; default reaches four sigma")
     noise: float = Field(0.0, ge=0, description="L2 norm of noise added next, in units of [0, 1] pixels; 0 is off")
     alphas: str | tuple[float, ...] = Field(
-        "cosine", description="none, linear, cosine, constant:0.5, keep:6, or one number in [0, 1] a latent, coarse → fine"
+        "cosine",
+        description="none, linear, cosine, constant:0.5, keep:6, or one number in [0, 1] a latent, coarse → fine",
     )
     attenuation: float = Field(1.0, ge=0, le=1, description="factor on all alphas")
 

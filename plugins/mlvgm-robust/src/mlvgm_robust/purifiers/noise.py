@@ -34,7 +34,8 @@ def add_noise(images: Tensor, direction: Tensor, norm: float) -> Tensor:
     if norm == 0:
         return images
     length = direction.flatten(1).norm(dim=1)[:, None, None, None]
-    return (images + norm * direction / length).clamp(0, 1)
+    noisy: Tensor = (images + norm * direction / length).clamp(0, 1)
+    return noisy
 
 
 @dataclass(frozen=True)

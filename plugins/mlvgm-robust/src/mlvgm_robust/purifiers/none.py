@@ -41,7 +41,9 @@ def draws_per_image(images: Tensor, rows: int) -> int:
         InputError: the rows are no multiple of the images.
     """
     if len(images) == 0 or rows % len(images):
-        raise InputError(f"{rows} rows of noise for {len(images)} images", hint="give every image the same number of draws")
+        raise InputError(
+            f"{rows} rows of noise for {len(images)} images", hint="give every image the same number of draws"
+        )
     return rows // len(images)
 
 
