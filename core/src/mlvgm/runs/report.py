@@ -83,7 +83,7 @@ def image_figure(run: RunDirectory, config: PurifyConfig) -> Figure:
                 for spine in axes.spines.values():
                     spine.set(color="#3a9a5b" if right else "#c8503c", linewidth=2)
         grid[row][0].set_ylabel(kind)
-    figure.suptitle(f"{unit.label}: green frame, the defence is still right; red, the attack succeeded", fontsize=10)
+    figure.suptitle(f"{unit.label}: green frame: its decision on fresh noise is right; red: wrong", fontsize=10)
     return figure
 
 

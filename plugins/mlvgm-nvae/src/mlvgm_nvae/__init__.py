@@ -38,18 +38,9 @@ nvae = Component(
             },
             note=_DENOISING,
         ),
+        Recipe("α = 0 (denoising weights)", {"purifier.alphas": "none"}, note=f"reconstruction only; {_DENOISING}"),
         Recipe(
-            "alpha = 0",
-            {
-                "generator.weights": "denoising",
-                "generator.temperature": 0.6,
-                "purifier.noise": 8.0,
-                "purifier.alphas": "none",
-            },
-            note=_DENOISING,
-        ),
-        Recipe(
-            "paper setting: clean weights, cosine",
+            "paper: clean weights, cosine",
             {
                 "generator.weights": "clean",
                 "generator.temperature": 0.6,
