@@ -37,7 +37,7 @@ class Trained:
         weights: the safetensors file.
         card: the Markdown card beside it.
         metrics: final figures.
-        use: the ``--set`` arguments that use these weights.
+        use: ``KEY=VALUE`` settings that use these weights.
     """
 
     weights: Path

@@ -88,4 +88,4 @@ def _gradient_path(row: Row) -> str:
 
 
 def _options(options: Mapping[str, object]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in options.items())
+    return ", ".join(f"{key} {value}" for key, value in options.items() if value is not None)
