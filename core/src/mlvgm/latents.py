@@ -71,7 +71,10 @@ class Latents:
         )
 
     def replaced(self, indices: Sequence[int], other: Latents) -> Latents:
-        """These latents with those numbered ``indices`` taken from ``other`` (same batch size)."""
+        """These latents with those numbered ``indices`` taken from ``other`` (same batch size).
+
+        Condition and nuisances, which have no index, stay.
+        """
         return replace(
             self, values=tuple(other.values[i] if i in set(indices) else v for i, v in enumerate(self.values))
         )
@@ -79,7 +82,12 @@ class Latents:
 
 @dataclass(frozen=True)
 class Blended:
-    """What ``blend`` returns: images (N, C, H, W), not clamped, and the mixed latents that made them."""
+    """What ``blend`` returns.
+
+    Args:
+        images: (N, \\*encoder_image.shape), not clamped.
+        latents: the mixed latents that made them, with the condition and nuisances used.
+    """
 
     images: Tensor
     latents: Latents

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -113,7 +113,8 @@ class Noise:
         values: distinct draws, each (N, \\*noise_shape).
         source: latent i reads ``values[source[i]]``.
         nuisance: randomness that is no latent, by name (StyleGAN2's noise images, mixture uniforms); each (N, …).
-        condition: condition embedding drawn with the noise, (N, …), for conditional generators.
+        condition: condition embedding drawn with the noise, (N, …), for conditional generators; put another in its
+            place with :func:`dataclasses.replace` to choose the class.
     """
 
     values: tuple[Tensor, ...]
@@ -136,8 +137,7 @@ class Noise:
         """The same noise on ``device``."""
         return self._map(lambda value: value.to(device))
 
-    def _map(self, change: object) -> Noise:
-        assert callable(change)
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Noise:
         return replace(
             self,
             values=tuple(change(value) for value in self.values),

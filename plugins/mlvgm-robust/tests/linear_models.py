@@ -100,7 +100,7 @@ class LinearGenerator:
     def with_sampling(self, **options: Any) -> Self:
         return self
 
-    def draw_noise(self, keys: Keys, *, tied: bool = False) -> Noise:
+    def draw_noise(self, keys: Keys, *, tied: bool | None = None) -> Noise:
         values = tuple(normal(keys, spec.name, spec.noise_shape) for spec in self.latents)
         return Noise(values, tuple(range(len(values))))
 

@@ -58,4 +58,5 @@ def train(
         )
     if json_output:
         emit_json({"weights": str(trained.weights), "card": str(trained.card), "metrics": dict(trained.metrics)})
-    say(f"weights: {trained.weights}\ncard: {trained.card}\nuse them with: {' '.join(f'--set {use}' for use in trained.use)}")
+    use = " ".join(f"--set {setting}" for setting in trained.use)
+    say(f"weights: {trained.weights}\ncard: {trained.card}\nuse them with: {use}")

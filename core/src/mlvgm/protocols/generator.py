@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NuisanceSpec:
-    """Randomness that is no latent (StyleGAN2's noise images, mixture uniforms): its name and the shape of one row."""
+    """Randomness that is no latent (StyleGAN2's noise images, mixture uniforms).
+
+    Args:
+        name: unique among the generator's latents and nuisances: it names the stream the numbers come from.
+        shape: shape of one row.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -33,7 +38,8 @@ class MultiLatentGenerator(Protocol):
         latents: coarse → fine.
         image: what ``decode`` makes.
         sampling: frozen options of the family (temperature, truncation psi, noise mode, …).
-        nuisances: randomness that is no latent, off by default, not addressable by alphas.
+        nuisances: randomness that is no latent and that ``sampling`` has switched on; empty by default. ``draw_noise``
+            draws exactly these. Not addressable by alphas.
         device: where the weights are.
     """
 
@@ -64,13 +70,16 @@ class MultiLatentGenerator(Protocol):
         """
         ...
 
-    def draw_noise(self, keys: Keys, *, tied: bool = False) -> Noise:
-        """Base noise of ``len(keys)`` rows on ``device``.
+    def draw_noise(self, keys: Keys, *, tied: bool | None = None) -> Noise:
+        """Base noise of ``len(keys)`` rows on ``device``, with the nuisances that are on and a random condition.
 
         Args:
             keys: which randomness.
-            tied: one draw read by every latent, where ordinary sampling of the family does so (StyleGAN, BigGAN-deep);
-                False draws each latent on its own.
+            tied: True is one draw read by every latent, False draws each latent on its own, None does what ordinary
+                sampling of the family does (StyleGAN and BigGAN-deep tie, the others do not).
+
+        Raises:
+            ConfigError: ``tied=True`` in a family that never ties.
         """
         ...
 
@@ -83,6 +92,9 @@ class MultiLatentGenerator(Protocol):
 
         Shape:
             output: (N, \\*image.shape), nominally [0, 1], not clamped.
+
+        Raises:
+            InputError: a nuisance is on or the model is conditional, and ``latents`` do not carry it.
         """
         ...
 
@@ -127,6 +139,8 @@ class Encodes(Protocol):
         z_i = (1 − α_i) · posterior_mean_i(encoding, z_<i) + α_i · prior_i(noise_i, z_<i), where the prior is
         conditioned on the already mixed coarser latents. α = 0 reconstructs, α = 1 samples.
 
+        The condition has no α: it is always that of ``encoding``. Nuisances are those of a noise ``source``.
+
         Args:
             encoding: B rows.
             source: fresh noise of B·k rows, image-major (row b·k + j is draw j of image b), or a second encoding of B
@@ -134,22 +148,41 @@ class Encodes(Protocol):
             alphas: one weight in [0, 1] for each latent, coarse → fine.
 
         Shape:
-            images: (B·k, \\*image.shape). The model expands from B to B·k as late as it can: the encoder runs once an
-            image, and while α_i = 0 the decoder's prefix does too.
+            images: (B·k, \\*encoder_image.shape), so that they can take the place of the encoded ones: a family whose
+            encoder takes another size than it makes brings them back its own way (e4e pools). The model expands from B
+            to B·k as late as it can: the encoder runs once an image, and while α_i = 0 the decoder's prefix does too.
+
+        Raises:
+            ConfigError: the number or range of ``alphas``.
+            InputError: rows of ``source`` are no multiple of those of ``encoding``, or a nuisance is on and ``source``
+                is an encoding, which has none.
         """
         ...
 
 
 @runtime_checkable
 class Conditional(Protocol):
-    """Capability: images depend on a condition embedding beside the latents (class-conditional generators)."""
+    """Capability: images depend on a condition embedding beside the latents (class-conditional generators).
+
+    Where it enters is the family's: in ``decode`` (BigGAN) or in ``to_latents`` (the mapping of StyleGAN).
+
+    Attributes:
+        classes: how many there are.
+    """
+
+    @property
+    def classes(self) -> int: ...
 
     def draw_condition(self, keys: Keys) -> Tensor:
-        """Random condition embeddings, (len(keys), …)."""
+        """Embeddings of random classes, (len(keys), …); those that ``draw_noise(keys)`` carries."""
         ...
 
     def embed_classes(self, classes: Tensor) -> Tensor:
-        """Condition embeddings of class numbers (N,)."""
+        """Condition embeddings of class numbers (N,).
+
+        Raises:
+            InputError: a number outside 0 … classes − 1.
+        """
         ...
 
 
@@ -157,4 +190,11 @@ class Conditional(Protocol):
 class Inverts(Protocol):
     """Capability: the inverse of ``to_latents`` (hierarchical VAEs, BigGAN, PCA)."""
 
-    def to_noise(self, latents: Latents) -> Noise: ...
+    def to_noise(self, latents: Latents) -> Noise:
+        """Untied noise with ``to_latents(to_noise(latents)) == latents``, condition and nuisances included.
+
+        Raises:
+            ConfigError: a sampling option that has no inverse (temperature 0).
+            InputError: latents that no noise makes (beyond a truncation).
+        """
+        ...

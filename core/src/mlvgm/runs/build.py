@@ -72,9 +72,11 @@ def build_study(config: PurifyConfig) -> Study:
         key = row.generator.model_dump_json()
         if key not in generators:
             generator = build_named("generator", row.generator)
-            if generator.image.shape != data.info.image.shape:
+            # An encoder may take another size than the generator makes; the purifier works in the encoder's.
+            shape = getattr(generator, "encoder_image", generator.image).shape
+            if shape != data.info.image.shape:
                 raise ConfigError(
-                    f"generator '{row.generator.name}' makes images {generator.image.shape}, "
+                    f"generator '{row.generator.name}' works on images {shape}, "
                     f"data set '{data.info.name}' has {data.info.image.shape}",
                     hint="choose weights trained on this data",
                 )

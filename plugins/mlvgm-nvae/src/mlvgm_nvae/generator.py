@@ -106,7 +106,7 @@ class NVAEGenerator:
         changed.sampling = replace(self.sampling, **options)
         return changed
 
-    def draw_noise(self, keys: Keys, *, tied: bool = False) -> Noise:
+    def draw_noise(self, keys: Keys, *, tied: bool | None = None) -> Noise:
         """Standard-normal noise for each latent, and uniforms if pixels are sampled.
 
         Raises:

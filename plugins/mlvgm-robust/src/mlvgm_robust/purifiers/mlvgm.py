@@ -81,7 +81,7 @@ class MlvgmPurifier:
 
     @property
     def stochastic(self) -> bool:
-        return self.noise_norm > 0 or any(alpha > 0 for alpha in self.alphas)
+        return self.noise_norm > 0 or any(alpha > 0 for alpha in self.alphas) or bool(self.generator.nuisances)
 
     def to(self, device: torch.device | str) -> Self:
         return replace(self, generator=self.generator.to(device))
