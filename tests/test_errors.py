@@ -52,11 +52,22 @@ PURIFY = ("run", "purify", "--quiet", "-n", "16")
         (("--budget", "huge"), "unknown budget 'huge'"),
         (("--set", "purifier.alphas=keep:99"), "alphas"),
         (("--device", "abacus"), "device 'abacus' is not available"),
+        (("--device", "meta"), "device 'meta' is not available"),
+        (("--set", "compare=maybe"), "run.compare: must be true or false"),
+        (("--set", "rows=3"), "expected a list of defences"),
+        (("--set", "attack=sqare"), "did you mean 'square'"),
+        (("--set", "attack.eps=.nan"), "attack.eps"),
+        (("--set", "purifier.alphas=[0, 1]"), "2 alphas for a generator with 8 latents"),
         (("--config", "missing.yaml"), "missing.yaml"),
     ],
 )
 def test_wrong_options(refused: Run, arguments: tuple[str, ...], said: str) -> None:
     assert said in refused(*PURIFY, *arguments)
+
+
+def test_a_configuration_that_is_no_text(refused: Run, tmp_path: Path) -> None:
+    (tmp_path / "junk.yaml").write_bytes(b"\xba\xbe" * 20)
+    assert "junk.yaml" in refused(*PURIFY, "--config", "junk.yaml")
 
 
 def test_missing_and_corrupt_weights(refused: Run, tmp_path: Path) -> None:

@@ -85,6 +85,12 @@ def test_sigterm_stops_resumably(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "finished"
 
 
+def test_a_resolved_configuration_runs_again(tmp_path: Path) -> None:
+    finish(start("run", "purify", "--quiet", *QUICK, "--set", "seed=7", "--threads", "1", "--out", "one", cwd=tmp_path))
+    finish(start("run", "purify", "--quiet", "--config", "one/config.yaml", "--out", "two", cwd=tmp_path))
+    assert decisions(tmp_path / "one") == decisions(tmp_path / "two")
+
+
 def test_an_edited_configuration_is_refused_on_resume(tmp_path: Path) -> None:
     finish(start("run", "purify", "--quiet", *QUICK, "--set", "compare=false", "--out", "run", cwd=tmp_path))
     config = tmp_path / "run" / "config.yaml"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import Tensor
@@ -116,3 +118,29 @@ def test_defence_votes_and_replays(batch: tuple[Tensor, Tensor]) -> None:
     torch.testing.assert_close(defence.bind(keys)(images), draws.mean(1))
     torch.testing.assert_close(decided("probabilities").exp(), draws.softmax(2).mean(1))
     torch.testing.assert_close(decided("majority").argmax(1), draws.argmax(2).mode(1).values)
+
+
+@dataclass(frozen=True)
+class Lopsided:
+    """Two classes: a bright image is right by a hair, a dark one wrong by a mile."""
+
+    classes: int = 2
+
+    def to(self, device: torch.device | str) -> Lopsided:
+        return self
+
+    def __call__(self, images: Tensor) -> Tensor:
+        gap = torch.where(images.flatten(1).mean(1) > 0.5, 1.0, -100.0)
+        return torch.stack([-gap / 2, gap / 2], dim=1)
+
+
+@pytest.mark.parametrize("rule", ["logits", "probabilities", "majority"])
+def test_success_is_that_of_the_deployed_rule(rule: VoteRule) -> None:
+    """Three draws of four are right by a hair: only the mean logit errs."""
+    images, labels = torch.full((1, 1, 4, 4), 0.5 + 0.0675), torch.ones(1, dtype=torch.long)
+    defence = Defence(Lopsided(), Additive(0.1), votes=31, rule=rule, clamp="none")
+    target = Target(defence, samples=[0])
+    estimate = float(target.success(images, labels, draws=400).probability)
+    wrong = torch.stack([defence(images).argmax(1) != labels for _ in range(200)]).double().mean()
+    assert estimate == pytest.approx(float(wrong), abs=0.1)
+    assert (estimate > 0.9) == (rule == "logits")

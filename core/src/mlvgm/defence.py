@@ -92,6 +92,14 @@ class Defence:
         logits = self.classifier(self.purify(images, keys))
         return logits.reshape(batch, draws, -1)
 
+    def ballots(self, logits: Tensor) -> Tensor:
+        """What each draw brings to the vote, (B, k, classes); the class with the largest mean wins."""
+        if self.rule == "logits":
+            return logits
+        if self.rule == "probabilities":
+            return logits.softmax(2)
+        return torch.nn.functional.one_hot(logits.argmax(2), logits.shape[2]).to(logits.dtype)
+
     def vote(self, logits: Tensor) -> Tensor:
         """One decision from the draws: (B, k, classes) → scores (B, classes), the largest wins.
 

@@ -70,20 +70,20 @@ BROKEN = 0.8
 
 
 def success_estimate(
-    logits: Tensor, labels: Tensor, *, targets: Tensor | None, votes: int, vote: Callable[[Tensor], Tensor]
+    logits: Tensor, labels: Tensor, *, targets: Tensor | None, votes: int, ballots: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Probability that one deployed decision is wrong, estimated from m fresh draws, and whether that is certain.
 
     A decision on a single draw has the share of wrong draws as its estimate, certain when the Wilson lower bound
-    passes ``BROKEN``. A vote of k draws has the margin of the aggregated score against its strongest rival, taken as
-    normal with the variance of the mean of k draws plus that of the estimate itself.
+    passes ``BROKEN``. A vote of k draws has the margin of its mean ballot against its strongest rival, taken as normal
+    with the variance of the mean of k ballots plus that of the estimate itself.
 
     Args:
         logits: (B, m, K). m = 1 means a deterministic defence: the answer is exact.
         labels: (B,) true classes.
         targets: (B,) wanted classes; success is then reaching them.
         votes: draws of a deployed decision.
-        vote: aggregates (B, m, K) to (B, K).
+        ballots: logits (B, m, K) → what each draw brings to the vote, whose largest mean decides.
 
     Returns:
         probability (B,) and broken (B,) bool.
@@ -97,10 +97,10 @@ def success_estimate(
     if votes == 1:
         low = torch.tensor([wilson(float(share) * draws, draws).low for share in wrong], dtype=torch.double)
         return wrong, low.to(logits.device) > BROKEN
-    scores = vote(logits)
-    rival = scores.scatter(1, wanted[:, None], -torch.inf).argmax(1)
+    cast = ballots(logits).double()
+    rival = cast.mean(1).scatter(1, wanted[:, None], -torch.inf).argmax(1)
     rows = torch.arange(batch, device=logits.device)
-    margin = (logits[rows, :, wanted] - logits[rows, :, rival]).double()  # (B, m)
+    margin = cast[rows, :, wanted] - cast[rows, :, rival]  # (B, m)
     spread = margin.std(1) * (1 / votes + 1 / draws) ** 0.5
     probability = torch.special.ndtr(-margin.mean(1) / spread.clamp_min(1e-12))
     probability = probability if targets is None else 1 - probability

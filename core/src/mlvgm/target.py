@@ -227,7 +227,7 @@ class Target(nn.Module):
         with torch.no_grad():
             logits = self._draw(images, self._next_keys(len(images), draws if self.stochastic else 1, "selection"))
         return Success(
-            *success_estimate(logits, labels, targets=targets, votes=self.defence.votes, vote=self.defence.vote)
+            *success_estimate(logits, labels, targets=targets, votes=self.defence.votes, ballots=self.defence.ballots)
         )
 
     def extra_repr(self) -> str:

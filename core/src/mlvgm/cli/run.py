@@ -99,8 +99,8 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
 
     resolved = resolve(chosen, threads=torch.get_num_threads())
     try:
-        torch.empty(0, device=resolved.config.device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=resolved.config.device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ConfigError(f"device '{resolved.config.device}' is not available: {str(error).splitlines()[0]}") from None
     check_writable(out or Path("runs"))
     data, samples = build_data(resolved.config)

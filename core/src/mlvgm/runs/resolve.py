@@ -23,7 +23,10 @@ BASELINES = (
 def collect(
     *, assignments: Iterable[str], flags: Mapping[str, Any], file: Path | None, environ: Mapping[str, str]
 ) -> dict[str, Setting]:
-    """All explicit settings, strongest last: file, environment, flags, ``--set``."""
+    """All explicit settings, strongest last: file, environment, flags, ``--set``.
+
+    A component's bare key is its name: ``attack=square`` means ``attack.name=square``.
+    """
     settings: dict[str, Setting] = {}
     if file is not None:
         settings |= from_file(file)
@@ -31,7 +34,8 @@ def collect(
     settings |= {
         key: Setting(value, f"--{key.removesuffix('.name')}") for key, value in flags.items() if value is not None
     }
-    return settings | from_assignments(assignments, source="--set")
+    settings |= from_assignments(assignments, source="--set")
+    return {f"{key}.name" if key in COMPONENTS else key: value for key, value in settings.items()}
 
 
 def resolve(settings: Settings, *, threads: int) -> ResolvedConfig:
@@ -60,12 +64,15 @@ def resolve(settings: Settings, *, threads: int) -> ResolvedConfig:
         idle = [key for key in settings if key.split(".")[0] in ("generator", "purifier")]
         if idle:
             raise ConfigError(f"'{idle[0]}' has no effect: the configuration lists its rows", hint="edit them there")
-        rows = [
-            {key: Setting(value, settings["rows"].source) for key, value in flatten(row).items()}
-            for row in settings["rows"].value
-        ]
+        listed = settings["rows"].value
+        if not (isinstance(listed, list) and all(isinstance(row, dict) for row in listed)):
+            raise ConfigError("run.rows: expected a list of defences", hint="a run's config.yaml shows one")
+        rows = [{key: Setting(value, settings["rows"].source) for key, value in flatten(row).items()} for row in listed]
     else:
-        rows = _rows(settings, budget, compare=own.get("compare", Setting(True, "default")).value)
+        compare = own.get("compare", Setting(True, "default")).value
+        if not isinstance(compare, bool):
+            raise ConfigError(f"run.compare: must be true or false (got {compare!r})")
+        rows = _rows(settings, budget, compare=compare)
     config = checked(_tree(values) | {"rows": [_tree(row) for row in rows]})
     values |= {f"rows.{number}.{key}": value for number, row in enumerate(rows) for key, value in row.items()}
     defaults = {key: "default" for key in flatten(config.model_dump(exclude={"rows"})) if key not in values}
@@ -114,7 +121,7 @@ def _other_purifier(settings: Settings) -> str | None:
     return None if name == DEFAULT_NAMES["purifier"] else name
 
 
-def _rows(settings: Settings, budget: str, *, compare: object) -> list[dict[str, Setting]]:
+def _rows(settings: Settings, budget: str, *, compare: bool) -> list[dict[str, Setting]]:
     """The first row is the defence asked for; then baselines and the generator's other recipes, on its settings."""
     first = recipe_settings(settings)
     other = _other_purifier(first)

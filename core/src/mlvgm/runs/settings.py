@@ -85,7 +85,7 @@ def from_file(path: Path) -> dict[str, Setting]:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
         raise InputError(f"cannot read configuration '{path}': {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"configuration '{path}' is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise InputError(f"configuration '{path}': expected a mapping of options, got {type(content).__name__}")
