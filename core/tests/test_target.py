@@ -130,7 +130,7 @@ class Lopsided:
         return self
 
     def __call__(self, images: Tensor) -> Tensor:
-        gap = torch.where(images.flatten(1).mean(1) > 0.5, 1.0, -100.0)
+        gap = torch.where(images.flatten(1).mean(1) > 0.5, 3.0, -100.0)
         return torch.stack([-gap / 2, gap / 2], dim=1)
 
 

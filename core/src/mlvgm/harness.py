@@ -90,6 +90,22 @@ def check_images(images: Tensor, *, what: str = "images") -> None:
         raise InputError(f"{what}: expected values in [0, 1], got [{low:.4g}, {high:.4g}]", hint="divide bytes by 255")
 
 
+def check_attackable(defence: Defence, info: AttackInfo) -> None:
+    """Refuse an attack that cannot work on a defence.
+
+    Raises:
+        ConfigError: too few classes, or no gradient for an attack that follows it.
+    """
+    if info.minimum_classes > defence.classes:
+        raise ConfigError(
+            f"attack '{info.name}' needs {info.minimum_classes} classes, the classifier has {defence.classes}"
+        )
+    if info.access == "gradient" and not defence.differentiable:
+        raise ConfigError(
+            f"attack '{info.name}' follows gradients, the purifier has none", hint="for instance --attack square"
+        )
+
+
 def perturbation_norm(adversarial: Tensor, images: Tensor, norm: str) -> Tensor:
     """Size (B,) of each perturbation in ``norm`` ("Linf" or "L2"), in double precision."""
     difference = (adversarial.double() - images.double()).flatten(1)
@@ -163,10 +179,9 @@ def run_attack(
     ids = list(range(len(images))) if samples is None else list(samples)
     info = attack.info
     check_images(images)
-    if info.minimum_classes > defence.classes:
-        raise ConfigError(
-            f"attack '{info.name}' needs {info.minimum_classes} classes, the classifier has {defence.classes}"
-        )
+    check_attackable(defence, info)
+    if labels.shape != (len(images),) or len(ids) != len(images):
+        raise InputError(f"{len(images)} images, labels of shape {tuple(labels.shape)}, {len(ids)} sample ids")
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < defence.classes:
         raise InputError(f"labels: expected 0 to {defence.classes - 1}, got {int(labels.min())} to {int(labels.max())}")
 

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from mlvgm.defence import Defence
-from mlvgm.errors import ConfigError
-from mlvgm.harness import Protocol
+from mlvgm.errors import ConfigError, InputError
+from mlvgm.harness import Protocol, check_attackable
+from mlvgm.noise import Keys
 from mlvgm.plugins.load import build
 from mlvgm.protocols.attack import Attack
 from mlvgm.protocols.data import Dataset
@@ -62,7 +65,9 @@ def build_study(config: PurifyConfig) -> Study:
     if not samples:
         raise ConfigError(f"split '{config.split}' of data '{config.data.name}' is empty")
     for start in range(0, len(samples), 256):  # every image is read once, so that a broken one is found now
-        data.batch(config.split, samples[start : start + 256])
+        _, labels = data.batch(config.split, samples[start : start + 256])
+        if bool((labels < 0).any()):
+            raise InputError(f"images of split '{config.split}' of data '{config.data.name}' have no labels")
     classifier = build_named("classifier", config.classifier, data=data.info).to(config.device)
     generators: dict[str, Any] = {}
 
@@ -83,16 +88,22 @@ def build_study(config: PurifyConfig) -> Study:
             generators[key] = generator.to(config.device)
         return generators[key]
 
+    attack: Attack = build_named("attack", config.attack)
+    probe = data.batch(config.split, samples[:1])[0].to(config.device)
     defences = {}
     for row in config.rows:
         if row.label in defences:
             raise ConfigError(f"two rows are called '{row.label}'")
         purifier = build_named("purifier", row.purifier, generator=generator_of(row)).to(config.device)
-        defences[row.label] = Defence(classifier, purifier, votes=config.votes, rule=config.rule)
+        defence = Defence(classifier, purifier, votes=config.votes, rule=config.rule)
+        check_attackable(defence, attack.info)
+        with torch.no_grad():  # what does not fit the images is refused now, not in the first unit
+            defence.draw(probe, Keys.of(seed=config.seed, purpose="probe", samples=samples[:1]))
+        defences[row.label] = defence
     protocol = Protocol(
         eot=config.eot, selection=config.selection, score=config.score, seed=config.seed, memory=config.memory
     )
-    return Study(data, build_named("attack", config.attack), defences, samples, protocol)
+    return Study(data, attack, defences, samples, protocol)
 
 
 def build_part(name: str, settings: Settings, **parts: Any) -> Any:

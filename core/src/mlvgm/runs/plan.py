@@ -83,7 +83,7 @@ def _threat(options: Mapping[str, object]) -> str:
 def _gradient_path(row: Row) -> str:
     purifier = component("purifiers", row.purifier.name).component
     if not purifier.capabilities.get("differentiable", True):
-        return "the purifier is not differentiable: gradients skip it (BPDA), so robustness may be overstated"
+        return "none: the purifier is not differentiable, only attacks on scores or labels apply"
     return "exact, through the whole defence: purifier, clamp and classifier, with the noise of each draw"
 
 
