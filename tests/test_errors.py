@@ -59,6 +59,9 @@ PURIFY = ("run", "purify", "--quiet", "-n", "16")
         (("--set", "attack.eps=.nan"), "attack.eps"),
         (("--set", "purifier.alphas=[0, 1]"), "2 alphas for a generator with 8 latents"),
         (("--config", "missing.yaml"), "missing.yaml"),
+        (("--set", "purifier.noise=inf"), "purifier.noise: must be a finite number"),
+        (("--set", "purifier.blur=20"), "a blur of radius 80 pixels"),
+        (("--set", "rows.0.label=other"), "unknown option 'rows.0.label'"),
     ],
 )
 def test_wrong_options(refused: Run, arguments: tuple[str, ...], said: str) -> None:
@@ -84,6 +87,24 @@ def image_folder(root: Path, count: int = 3) -> Path:
         for number in range(count):
             Image.fromarray(np.full((32, 32), 40 * number, np.uint8)).save(root / name / f"{number}.png")
     return root
+
+
+def test_purifying_refuses_what_has_no_effect(refused: Run, tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "images")
+    purify = ("purify", str(folder), "--out", str(tmp_path / "out"))
+    assert "purfier.noise" in refused(*purify, "--set", "purfier.noise=3")
+    assert "device 'abacus'" in refused(*purify, "--device", "abacus")
+    (folder / "a").rename(folder / "train")
+    assert "no images to purify" in refused(*purify)
+
+
+def test_images_without_labels_cannot_be_attacked(refused: Run, tmp_path: Path) -> None:
+    pixels = np.zeros((32, 32), np.uint8)
+    for name in ("train/a/0.png", "train/b/0.png", "test/0.png"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "images" / name)
+    options = ("--data", "image-folder", "--set", f"data.path={tmp_path / 'images'}", "--set", "data.channels=1")
+    assert "have no labels" in refused(*PURIFY, *options)
 
 
 def test_a_broken_image(refused: Run, tmp_path: Path) -> None:

@@ -98,3 +98,16 @@ def test_an_edited_configuration_is_refused_on_resume(tmp_path: Path) -> None:
     process = start("runs", "resume", "run", cwd=tmp_path)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2 and "run.seed" in err
+    config.write_text(config.read_text().replace("seed: minus one", "seed: 0").replace("block: 4", "block: 8"))
+    process = start("runs", "resume", "run", cwd=tmp_path)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2 and "not of the samples this run has now" in err
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
+    process = start("run", "purify", "--quiet", *QUICK, "--threads", "1", "--out", "run", cwd=tmp_path)
+    while not (tmp_path / "run" / "records.jsonl").exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and "mlvgm runs resume run" in err and "Traceback" not in err

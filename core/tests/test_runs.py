@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from mlvgm.errors import ConfigError, InputError, Stopped
 from mlvgm.files import check_writable
 from mlvgm.pipelines.purify import summarise, units
 from mlvgm.runs import records
+from mlvgm.runs.execute import stopping_on_terminate
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.settings import flatten, from_assignments, from_environment, nest, parse_value
 
@@ -80,6 +84,26 @@ def test_a_full_disk_is_one_resumable_message(tmp_path: Path) -> None:
     with pytest.raises(Stopped, match="resume"), run.keeping_records():
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(run.finished()) == ["a"]
+
+
+def test_a_disk_full_at_the_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(InputError, match="No space left"):
+        make_run(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_termination_passes_code_that_catches_exceptions(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with pytest.raises(Stopped, match="runs resume"), stopping_on_terminate(run):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Exception:  # a hook's failure is told and passed over
+            pass
 
 
 def test_replaced_files_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

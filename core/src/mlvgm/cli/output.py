@@ -40,7 +40,9 @@ def print_results(rows: list[RowResult]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="accuracy in % with 95 % intervals, same images in every row", title_justify="left")
+    same = len({row.images for row in rows}) <= 1
+    which = "same images in every row" if same else "unfinished: rows have seen different numbers of images"
+    table = Table(title=f"accuracy in % with 95 % intervals, {which}", title_justify="left")
     table.add_column("defence")
     for title in ("clean\nvotes", "robust\nvotes", "clean\nsingle draw", "robust\nsingle draw", "ms per\nimage", "s"):
         table.add_column(title, justify="right", no_wrap=True)

@@ -32,13 +32,19 @@ def purify(
     import os
 
     from mlvgm.cli.output import progress_bar, say
+    from mlvgm.errors import ConfigError
     from mlvgm.pipelines.folder import purify_folder
     from mlvgm.plugins.load import build
-    from mlvgm.runs.build import build_part
+    from mlvgm.runs.build import build_part, check_device
     from mlvgm.runs.resolve import collect, recipe_settings
 
     flags = {"generator.name": generator, "purifier.name": purifier}
-    chosen = recipe_settings(collect(assignments=settings or (), flags=flags, file=None, environ=os.environ))
+    given = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ)
+    for key, setting in given.items():  # the environment may hold options of other commands
+        if setting.source == "--set" and key.split(".")[0] not in ("generator", "purifier"):
+            raise ConfigError(f"unknown option '{key}'", hint="purifying has generator.* and purifier.* options")
+    check_device(device)
+    chosen = recipe_settings(given)
     model = build_part("generator", chosen).to(device)
     cleaner = build_part("purifier", chosen, generator=model).to(device)
     shape = model.encoder_image

@@ -90,18 +90,14 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
     import torch
 
     from mlvgm.cli.output import emit_json, print_plan, say
-    from mlvgm.errors import ConfigError
     from mlvgm.files import check_writable
-    from mlvgm.runs.build import build_data, build_study
+    from mlvgm.runs.build import build_data, build_study, check_device
     from mlvgm.runs.plan import purify_plan
     from mlvgm.runs.resolve import resolve
     from mlvgm.runs.rundir import RunDirectory, environment
 
     resolved = resolve(chosen, threads=torch.get_num_threads())
-    try:
-        torch.zeros(1, device=resolved.config.device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"device '{resolved.config.device}' is not available: {str(error).splitlines()[0]}") from None
+    check_device(resolved.config.device)
     check_writable(out or Path("runs"))
     data, samples = build_data(resolved.config)
     plan = purify_plan(resolved.config, data=data.info, images=len(samples))
@@ -121,7 +117,8 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
         config=resolved.to_yaml(),
         environment=environment(device=resolved.config.device, threads=resolved.config.threads),
     )
-    run.write_json("plan.json", plan)
+    with run.keeping_records():
+        run.write_json("plan.json", plan)
     finish(study, resolved.config, run, json_output=json_output, quiet=quiet)
 
 
@@ -140,21 +137,25 @@ def finish(study: Any, config: Any, run: RunDirectory, *, json_output: bool, qui
     from mlvgm.runs.plan import small_print
     from mlvgm.runs.report import write_report
 
-    with progress_bar("attacking", shown=not quiet) as update:
-        result = execute(
-            study,
-            config,
-            run,
-            hooks=Hooks(),
-            progress=lambda unit, done, total, message: update(done, total, f"{unit.label}: {message}"),
-        )
-    with run.keeping_records():
-        report = write_report(run, config, result)
+    try:
+        with progress_bar("attacking", shown=not quiet) as update:
+            result = execute(
+                study,
+                config,
+                run,
+                hooks=Hooks(),
+                progress=lambda unit, done, total, message: update(done, total, f"{unit.label}: {message}"),
+            )
+    except KeyboardInterrupt:
+        say(f"interrupted; finished units are safe (`mlvgm runs resume {run.path}` goes on)")
+        raise
     if json_output:
         emit_json(json_ready(result | {"run": str(run.path), "config": config.model_dump(mode="json")}))
     else:
         print_results(row_results(result))
     say(small_print(config, len(study.samples)))
+    with run.keeping_records():  # after the results, which nothing that happens to the figures may hide
+        report = write_report(run, config, result)
     say(f"run directory: {run.path}" + (f" (figures and tables: {report})" if report else ""))
     robust = result["rows"][0]["robust"]["value"]
     if config.fail_under is not None and robust < config.fail_under:

@@ -54,6 +54,8 @@ def purify_folder(
         InputError: an image is broken, or ``out`` is not empty or not writable. Nothing is written then.
     """
     count = data.size("test")
+    if not count:
+        raise InputError(f"no images to purify in {data.info.source}", hint="folders train and validation are left out")
     blocks = [list(range(start, min(start + batch, count))) for start in range(0, count, batch)]
     for ids in blocks:
         data.batch("test", ids)

@@ -44,7 +44,7 @@ class RowResult:
         clean_single: accuracy of single draws (bootstrap over images, 95 %).
         robust_single: the same on the adversarial images.
         decision_milliseconds: cost of one deployed decision, per image.
-        seconds: attack, selection and scoring.
+        seconds: attack and selection, without scoring.
         forwards: forward passes of the attack, images × draws.
         backwards: backward passes.
         violations: images whose candidate left ball or box and was refused.

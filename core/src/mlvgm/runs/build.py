@@ -106,6 +106,18 @@ def build_study(config: PurifyConfig) -> Study:
     return Study(data, attack, defences, samples, protocol)
 
 
+def check_device(device: str) -> None:
+    """Refuse a device that torch cannot compute on.
+
+    Raises:
+        ConfigError: it is unknown or not there.
+    """
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"device '{device}' is not available: {str(error).splitlines()[0]}") from None
+
+
 def build_part(name: str, settings: Settings, **parts: Any) -> Any:
     """Build the component whose settings stand below ``name.`` (``"generator"``, ``"purifier"``, …)."""
     options = {key: setting.value for key, setting in part(settings, name).items()}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
-from mlvgm.errors import Stopped
+from mlvgm.errors import InputError, Stopped
 from mlvgm.pipelines.purify import RowResult, Unit, run_unit, summarise, units
 from mlvgm.plugins.hooks import Hooks
 from mlvgm.runs.build import Study
@@ -45,15 +45,17 @@ def execute(
         progress: called with the unit at work, units done, units in all, and what is going on.
 
     Raises:
+        InputError: records are of other samples than those the data have now.
         Stopped: SIGTERM, or the disk is full; finished units are safe.
     """
     torch.set_num_threads(config.threads)
     todo = all_units(config, study.samples)
     done = run.finished()
+    _check_drift(todo, done)
     hooks.tell("mlvgm_run_started", run=run, config=config)
-    run.set_status("running")
     try:
-        with run.keeping_records(), stopping_on_terminate():
+        with run.keeping_records(), stopping_on_terminate(run):
+            run.set_status("running")
             for unit in todo:
                 if unit.name in done:
                     continue
@@ -90,6 +92,16 @@ def execute(
     return result
 
 
+def _check_drift(todo: list[Unit], done: dict[str, dict[str, Any]]) -> None:
+    expected = {unit.name: list(unit.samples) for unit in todo}
+    for name, record in done.items():
+        if record["samples"] != expected.get(name):
+            raise InputError(
+                f"record '{name}' is not of the samples this run has now",
+                hint="data or configuration have changed since it began; start a new run",
+            )
+
+
 def _best_effort_status(run: RunDirectory, state: Any, error: BaseException) -> None:
     with suppress(OSError):  # a full disk cannot take this either; the records say enough
         run.set_status(state, reason=str(error) or type(error).__name__)
@@ -112,12 +124,16 @@ def row_results(result: dict[str, Any]) -> list[RowResult]:
     return TypeAdapter(list[RowResult]).validate_python(rows)
 
 
+class _Terminated(BaseException):
+    """Not an ``Exception``: hooks and libraries that catch those must not swallow it."""
+
+
 @contextmanager
-def stopping_on_terminate() -> Iterator[None]:
+def stopping_on_terminate(run: RunDirectory) -> Iterator[None]:
     """Turn SIGTERM into :class:`Stopped` while inside (main thread only; elsewhere it does nothing)."""
 
     def stop(signum: int, frame: object) -> None:
-        raise Stopped("terminated; finished units are safe", hint="mlvgm runs resume DIR goes on")
+        raise _Terminated
 
     try:
         previous = signal.signal(signal.SIGTERM, stop)
@@ -126,5 +142,8 @@ def stopping_on_terminate() -> Iterator[None]:
         return
     try:
         yield
+    except _Terminated:
+        hint = f"`mlvgm runs resume {run.path}` goes on"
+        raise Stopped("terminated; finished units are safe", hint=hint) from None
     finally:
         signal.signal(signal.SIGTERM, previous)

@@ -18,10 +18,10 @@ def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int) -> dict[st
         "plugins": ", ".join(dict.fromkeys(f"{item.entry.distribution} {item.entry.version}" for item in resolved)),
         "data": f"{data.name}, {config.split} split, first {images} images ({data.source}; licence {data.licence})",
         "weights": "; ".join(dict.fromkeys(line for item in _weights(config) for line in item)) or "none",
-        "threat model": _threat(config.attack.options),
+        "threat model": _threat(attack, config.attack.options),
         "attack": f"{config.attack.name}: {attack.component.summary}",
         "defences": "; ".join(row.label + (f" ({row.note})" if row.note else "") for row in config.rows),
-        "gradient path": _gradient_path(main),
+        "gradient path": _gradient_path(attack, main),
         "randomness": (
             f"{config.votes} votes ({config.rule}) in a deployed decision; {config.eot} draws in each gradient; "
             f"candidates compete on {config.selection} fresh draws; scored once on "
@@ -75,12 +75,20 @@ def _component(kind: str, named: Named) -> Resolved:
     return component(COMPONENTS[kind], named.name)
 
 
-def _threat(options: Mapping[str, object]) -> str:
-    norm, eps = options.get("norm", "?"), options.get("eps", "?")
-    return f"white box, {norm} distance ≤ {eps} in [0, 1] pixels, the attacker knows everything but the noise to come"
+def _access(attack: Resolved) -> str:
+    return str(attack.component.capabilities.get("access", "gradient"))
 
 
-def _gradient_path(row: Row) -> str:
+def _threat(attack: Resolved, options: Mapping[str, object]) -> str:
+    ball = f"{options.get('norm', '?')} distance ≤ {options.get('eps', '?')} in [0, 1] pixels"
+    if _access(attack) != "gradient":
+        return f"black box, {ball}, the attacker sees only the {_access(attack)}s of the whole defence"
+    return f"white box, {ball}, the attacker knows everything but the noise to come"
+
+
+def _gradient_path(attack: Resolved, row: Row) -> str:
+    if _access(attack) != "gradient":
+        return f"none: the attack uses {_access(attack)}s only; attacks on gradients may find more"
     purifier = component("purifiers", row.purifier.name).component
     if not purifier.capabilities.get("differentiable", True):
         return "none: the purifier is not differentiable, only attacks on scores or labels apply"

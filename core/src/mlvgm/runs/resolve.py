@@ -48,7 +48,7 @@ def resolve(settings: Settings, *, threads: int) -> ResolvedConfig:
     own = {key: value for key, value in settings.items() if key.split(".")[0] not in COMPONENTS}
     known = set(PurifyConfig.model_fields) | {"compare"}
     for key in own:
-        if key.split(".")[0] not in known:
+        if key not in known:  # none of them has options below it
             raise unknown("option", key, known | set(COMPONENTS))
     budget = str(own["budget"].value) if "budget" in own else "demo"
     if budget not in PurifyConfig.BUDGETS:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -62,10 +63,13 @@ class RunDirectory:
         except OSError as error:
             raise InputError(f"cannot write to output folder '{folder}': {error.strerror}") from None
         run = cls(folder)
-        with run.keeping_records():
+        try:
             write_text(run.config, config)
             run.write_json("environment.json", environment)
             run.set_status("running")
+        except OSError as error:  # nothing is computed yet, so nothing is left
+            shutil.rmtree(folder, ignore_errors=True)
+            raise InputError(f"cannot write to output folder '{folder}': {error.strerror}") from None
         return run
 
     @classmethod

@@ -27,7 +27,9 @@ class MlvgmConfig(BaseModel):
 
     blur: float = Field(0.0, ge=0, le=64, description="standard deviation of a Gaussian blur first, pixels; 0 is off")
     blur_kernel: int | None = Field(None, ge=1, description="blur kernel side, odd, pixels; default reaches four sigma")
-    noise: float = Field(0.0, ge=0, description="L2 norm of noise added next, in units of [0, 1] pixels; 0 is off")
+    noise: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="L2 norm of noise added next, in units of [0, 1] pixels; 0 is off"
+    )
     alphas: str | tuple[float, ...] = Field(
         "cosine",
         description="none, linear, cosine, constant:0.5, keep:6, or one number in [0, 1] a latent, coarse → fine",

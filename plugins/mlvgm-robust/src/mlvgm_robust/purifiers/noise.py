@@ -20,7 +20,9 @@ class NoiseConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    norm: float = Field(4.0, ge=0, description="L2 norm of the noise in units of [0, 1] pixels; 0 switches it off")
+    norm: float = Field(
+        4.0, ge=0, allow_inf_nan=False, description="L2 norm of the noise in units of [0, 1] pixels; 0 switches it off"
+    )
 
 
 def add_noise(images: Tensor, direction: Tensor, norm: float) -> Tensor:
