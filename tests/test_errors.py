@@ -68,6 +68,11 @@ def test_wrong_options(refused: Run, arguments: tuple[str, ...], said: str) -> N
     assert said in refused(*PURIFY, *arguments)
 
 
+def test_a_configuration_of_another_budget(refused: Run, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("budget: demo\nattack:\n  iterations: 2\n")
+    assert "is of budget 'demo'" in refused(*PURIFY, "--config", "run.yaml", "--budget", "rigorous")
+
+
 def test_a_configuration_that_is_no_text(refused: Run, tmp_path: Path) -> None:
     (tmp_path / "junk.yaml").write_bytes(b"\xba\xbe" * 20)
     assert "junk.yaml" in refused(*PURIFY, "--config", "junk.yaml")

@@ -35,6 +35,10 @@ def collect(
         key: Setting(value, f"--{key.removesuffix('.name')}") for key, value in flags.items() if value is not None
     }
     settings |= from_assignments(assignments, source="--set")
+    written = from_file(file).get("budget") if file is not None else None
+    if written is not None and written.value != settings["budget"].value:
+        # Its values are those of its own budget and win over a preset: the run would bear a name it has not earned.
+        raise ConfigError(f"configuration '{file}' is of budget {written.value!r}", hint="edit the file to change it")
     return {f"{key}.name" if key in COMPONENTS else key: value for key, value in settings.items()}
 
 
