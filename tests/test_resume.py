@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-COMMAND = (sys.executable, "-c", "from mlvgm.cli.main import main; main()")
+# A process whose parent ignores SIGINT, as shells do in the background, would ignore it too.
+LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+COMMAND = (sys.executable, "-c", f"{LISTEN}; from mlvgm.cli.main import main; main()")
 QUICK = ("--purifier", "noise", "--attack", "apgd-ce", "--set", "attack.iterations=4", "--set", "block=4", "-n", "32")
 TIMES = {"seconds", "decision_seconds"}
 
