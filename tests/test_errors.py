@@ -169,6 +169,10 @@ def test_training_on_the_bundled_sample_is_refused(refused: Run) -> None:
     assert "sample" in said and "make data" in said
 
 
+def test_training_on_a_device_that_is_not_there(refused: Run) -> None:
+    assert "device 'abacus' is not available" in refused("train", "generator", "nvae", "--device", "abacus")
+
+
 def test_internal_errors_are_told_apart(refused: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def explode(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("unexpected")

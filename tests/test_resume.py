@@ -75,13 +75,19 @@ def test_ten_kills(tmp_path: Path) -> None:
     assert kill_and_resume(tmp_path, options=options, tries=10, seed=1) >= 3
 
 
-def test_sigterm_stops_resumably(tmp_path: Path) -> None:
-    process = start("run", "purify", "--quiet", *QUICK, "--threads", "1", "--out", "run", cwd=tmp_path)
-    while not (tmp_path / "run" / "records.jsonl").exists() and process.poll() is None:
+def signalled(number: signal.Signals, *, cwd: Path) -> tuple[int, str]:
+    """Exit code and messages of a run that gets a signal after its first record."""
+    process = start("run", "purify", "--quiet", *QUICK, "--threads", "1", "--out", "run", cwd=cwd)
+    while not (cwd / "run" / "records.jsonl").exists() and process.poll() is None:
         time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 3 and "error: terminated" in err and "Traceback" not in err
+    return process.returncode, err
+
+
+def test_sigterm_stops_resumably(tmp_path: Path) -> None:
+    code, err = signalled(signal.SIGTERM, cwd=tmp_path)
+    assert code == 3 and "error: terminated" in err and "Traceback" not in err
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "stopped"
     finish(start("runs", "resume", "run", "--quiet", cwd=tmp_path))
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "finished"
@@ -107,9 +113,5 @@ def test_an_edited_configuration_is_refused_on_resume(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
-    process = start("run", "purify", "--quiet", *QUICK, "--threads", "1", "--out", "run", cwd=tmp_path)
-    while not (tmp_path / "run" / "records.jsonl").exists() and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 130 and "mlvgm runs resume run" in err and "Traceback" not in err
+    code, err = signalled(signal.SIGINT, cwd=tmp_path)
+    assert code == 130 and "mlvgm runs resume run" in err and "Traceback" not in err

@@ -17,12 +17,8 @@ def register(app: typer.Typer) -> None:
 def purify(
     folder: Annotated[Path, typer.Argument(help="Folder of images.")],
     out: Annotated[Path, typer.Option(help="Folder for the purified images; made if missing, must be empty.")],
-    generator: Annotated[
-        str | None, typer.Option(help="Generator behind the purifier.", autocompletion=completion.names("generators"))
-    ] = None,
-    purifier: Annotated[
-        str | None, typer.Option(help="Purifier.", autocompletion=completion.names("purifiers"))
-    ] = None,
+    generator: Annotated[str | None, completion.option("generators", "Generator behind the purifier.")] = None,
+    purifier: Annotated[str | None, completion.option("purifiers", "Purifier.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE, e.g. purifier.noise=4.")] = None,
     seed: Annotated[int | None, typer.Option(help="Replayable noise; fresh entropy if not given.")] = None,
     device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
@@ -32,17 +28,15 @@ def purify(
     import os
 
     from mlvgm.cli.output import progress_bar, say
-    from mlvgm.errors import ConfigError
     from mlvgm.pipelines.folder import purify_folder
     from mlvgm.plugins.load import build
     from mlvgm.runs.build import build_part, check_device
     from mlvgm.runs.resolve import collect, recipe_settings
+    from mlvgm.runs.settings import refuse_others
 
     flags = {"generator.name": generator, "purifier.name": purifier}
     given = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ)
-    for key, setting in given.items():  # the environment may hold options of other commands
-        if setting.source == "--set" and key.split(".")[0] not in ("generator", "purifier"):
-            raise ConfigError(f"unknown option '{key}'", hint="purifying has generator.* and purifier.* options")
+    refuse_others(given, ("generator", "purifier"), what="purifying")
     check_device(device)
     chosen = recipe_settings(given)
     model = build_part("generator", chosen).to(device)

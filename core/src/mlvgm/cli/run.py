@@ -26,18 +26,16 @@ def register(app: typer.Typer) -> None:
     app.add_typer(run, name="run")
 
 
-def _component(kind: str, help: str, panel: str = "Components") -> Any:
-    return typer.Option(help=help, rich_help_panel=panel, autocompletion=completion.names(kind))
-
-
 def purify(
-    generator: Annotated[str | None, _component("generators", "Generator behind the purifier.")] = None,
-    attack: Annotated[str | None, _component("attacks", "Attack, NAME or NAME:ARGUMENT.")] = None,
-    purifier: Annotated[str | None, _component("purifiers", "Purifier of the first row.")] = None,
-    classifier: Annotated[
-        str | None, _component("classifiers", "Classifier: a name, timm:NAME or module:attribute.")
+    generator: Annotated[
+        str | None, completion.option("generators", "Generator behind the purifier.", "Components")
     ] = None,
-    data: Annotated[str | None, _component("datasets", "Data set.", "Data")] = None,
+    attack: Annotated[str | None, completion.option("attacks", "Attack, NAME or NAME:ARGUMENT.", "Components")] = None,
+    purifier: Annotated[str | None, completion.option("purifiers", "Purifier of the first row.", "Components")] = None,
+    classifier: Annotated[
+        str | None, completion.option("classifiers", "Classifier: a name, timm:NAME or module:attribute.", "Components")
+    ] = None,
+    data: Annotated[str | None, completion.option("datasets", "Data set.", "Data")] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", help="First N images; marks results partial.", rich_help_panel="Data")
     ] = None,

@@ -34,7 +34,7 @@ def train(
     from mlvgm.cli.output import emit_json, progress_bar, say
     from mlvgm.errors import ConfigError
     from mlvgm.pipelines import train as pipeline
-    from mlvgm.runs.build import build_training
+    from mlvgm.runs.build import build_training, check_device
     from mlvgm.runs.resolve import collect
 
     chosen_name = name or generator or classifier
@@ -43,6 +43,7 @@ def train(
             f"train what {kind}?", hint=f"mlvgm train {kind} NAME; see `mlvgm plugins list --kind trainers`"
         )
     chosen = collect(assignments=settings or (), flags={"data.name": data}, file=None, environ=os.environ)
+    check_device(device)
     trainable, dataset = build_training(kind, chosen_name, chosen)
     with progress_bar(f"training {chosen_name}", shown=not quiet) as update:
         trained = pipeline.train(

@@ -17,7 +17,7 @@ from mlvgm.protocols.attack import Attack
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import Trainable
 from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, Named, PurifyConfig, Row
-from mlvgm.runs.settings import Settings, nest, part
+from mlvgm.runs.settings import Settings, nest, part, refuse_others
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,6 @@ def build_training(kind: str, name: str, settings: Settings) -> tuple[Trainable,
         ConfigError: an option is unknown or belongs to neither.
         PluginError: nothing of that name can be trained.
     """
-    for key in settings:
-        if key.split(".")[0] not in ("data", "train"):
-            raise ConfigError(f"unknown option '{key}'", hint="training has data.* and train.* options")
+    refuse_others(settings, ("data", "train"), what="training")
     options = nest({key: setting.value for key, setting in part(settings, "train").items()})
     return build("trainers", f"{kind.removesuffix('s')}s-{name}", options), build_part("data", settings)

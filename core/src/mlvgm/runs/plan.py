@@ -34,12 +34,15 @@ def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int) -> dict[st
 
 def small_print(config: PurifyConfig, images: int) -> str:
     """What a careful reader should know about the numbers, and the command that gives better ones."""
-    if config.budget == "rigorous" and images >= 1000:
-        return ""
-    strong = f"mlvgm run purify --generator {_generator(config)} --attack {config.attack.name} --budget rigorous"
+    if config.budget == "rigorous":
+        return "" if images >= 1000 else f"{images} images: intervals are wide."
+    parts = {"data": config.data.name, "classifier": config.classifier.name, "attack": config.attack.name}
+    options = {name: config.attack.options.get(name) for name in ("norm", "eps")}
+    strong = "".join(f" --{name} {value}" for name, value in ({"generator": _generator(config)} | parts).items())
+    strong += "".join(f" --set attack.{name}={value}" for name, value in options.items() if value is not None)
     return (
         f"{images} images and the {config.budget} budget: intervals are wide, and a stronger attack may find more. "
-        f"The strong version: {strong}"
+        f"The strong version: mlvgm run purify{strong} --budget rigorous"
     )
 
 

@@ -27,18 +27,17 @@ def collect(
 
     A component's bare key is its name: ``attack=square`` means ``attack.name=square``.
     """
-    settings: dict[str, Setting] = {}
-    if file is not None:
-        settings |= from_file(file)
-    settings |= from_environment(environ)
+    written = {} if file is None else from_file(file)
+    settings = written | from_environment(environ)
     settings |= {
         key: Setting(value, f"--{key.removesuffix('.name')}") for key, value in flags.items() if value is not None
     }
     settings |= from_assignments(assignments, source="--set")
-    written = from_file(file).get("budget") if file is not None else None
-    if written is not None and written.value != settings["budget"].value:
+    if "budget" in written and written["budget"].value != settings["budget"].value:
         # Its values are those of its own budget and win over a preset: the run would bear a name it has not earned.
-        raise ConfigError(f"configuration '{file}' is of budget {written.value!r}", hint="edit the file to change it")
+        raise ConfigError(
+            f"configuration '{file}' is of budget '{written['budget'].value}'", hint="edit the file to change it"
+        )
     return {f"{key}.name" if key in COMPONENTS else key: value for key, value in settings.items()}
 
 

@@ -6,7 +6,7 @@ Later layers win: default, budget, file, environment, command line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,18 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"'{key}' has options and cannot have a value", hint=f"set '{key}.name'")
         node[last] = value
     return tree
+
+
+def refuse_others(settings: Settings, groups: Collection[str], *, what: str) -> None:
+    """Refuse ``--set`` options outside ``groups``; the environment may hold those of other commands.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for key, setting in settings.items():
+        if setting.source == "--set" and key.split(".")[0] not in groups:
+            known = " and ".join(f"{group}.*" for group in groups)
+            raise ConfigError(f"unknown option '{key}'", hint=f"{what} has {known} options")
 
 
 def part(settings: Settings, name: str) -> dict[str, Setting]:
