@@ -13,7 +13,7 @@ import pytest
 import mlvgm
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("mlvgm", "mlvgm_nvae", "mlvgm_robust", "mlvgm_vision")
+PACKAGES = ("mlvgm", "mlvgm_biggan", "mlvgm_nvae", "mlvgm_robust", "mlvgm_stylegan", "mlvgm_vision")
 PAGES = sorted(
     path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("plugins/*/*.md")]
 )
@@ -39,6 +39,17 @@ def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) + re.findall(r'src="([^"]+)"', text):
         if not link.startswith(("http:", "https:")):
             assert (ROOT / page).parent.joinpath(link).exists(), f"{page} links to {link}"
+
+
+def how_to_blocks() -> list[tuple[str, str]]:
+    pages = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+    return [(page.stem, code) for page in pages for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.S)]
+
+
+@pytest.mark.parametrize(("page", "code"), how_to_blocks(), ids=lambda value: value.split("\n")[0][:20])
+def test_the_python_of_the_how_tos_runs(page: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    exec(compile(code, page, "exec"), {})  # executing our own page is the point
 
 
 def test_the_python_of_the_readme_runs() -> None:

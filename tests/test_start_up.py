@@ -41,6 +41,9 @@ def modules_after(*arguments: str, environment: dict[str, str] | None = None) ->
         ("--help",),
         ("--version",),
         ("run", "purify", "--help"),
+        ("run", "mix", "--help"),
+        ("weights", "--help"),
+        ("weights", "convert", "--help"),
         ("plugins", "--help"),
         ("plugins", "list"),
         ("plugins", "list", "--json"),
@@ -68,6 +71,13 @@ print(len(entries), *sorted(sys.modules))
     count, *modules = done.stdout.split()
     assert int(count) > 10
     assert not {*modules} & {*HEAVY, "pydantic"}
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_the_list_of_weights_imports_no_torch(options: tuple[str, ...]) -> None:
+    modules = modules_after("weights", "list", *options)
+    assert "mlvgm.weights.shipped" in modules
+    assert not modules & {*HEAVY, "pydantic"}
 
 
 def test_info_itself_imports_no_torch(tmp_path: Path) -> None:

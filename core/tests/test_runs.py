@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import signal
 import time
@@ -17,7 +18,9 @@ from mlvgm.errors import ConfigError, InputError, Stopped
 from mlvgm.files import check_writable
 from mlvgm.pipelines.purify import summarise, units
 from mlvgm.runs import records
+from mlvgm.runs.config import checked
 from mlvgm.runs.execute import stopping_on_terminate
+from mlvgm.runs.inputs import check_unchanged, fingerprint
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.settings import flatten, from_assignments, from_environment, nest, parse_value
 
@@ -171,3 +174,28 @@ def test_summary_pools_images_not_units() -> None:
     assert row.clean.value == 0.75 and row.images == 4
     assert (row.seconds, row.forwards, row.backwards) == (2.0, 20, 10)
     assert row.decision_milliseconds == pytest.approx(1.0)
+
+
+def test_changed_configuration_and_weights_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for plugin in ("mlvgm_nvae", "mlvgm_robust", "mlvgm_vision"):
+        pytest.importorskip(plugin)
+    monkeypatch.chdir(tmp_path)
+    named = {"name": "none"}
+    tree = {"threads": 1, "data": {"name": "fashion-mnist"}, "attack": {"name": "square"}, "rows": [
+        {"label": "a", "purifier": named, "generator": {"name": "nvae", "weights": "clean"}},
+    ], "classifier": {"name": "fashion-cnn", "weights": "their.safetensors"}}  # fmt: skip
+    Path("their.safetensors").write_bytes(b"one")
+    config = checked(tree)
+    before = fingerprint(config)
+    assert set(before) == {"configuration", "their.safetensors", "mlvgm_nvae:weights/clean.safetensors"}
+    assert before["their.safetensors"] == hashlib.sha256(b"one").hexdigest()
+    check_unchanged(before, config)
+    check_unchanged({}, config)
+    with pytest.raises(InputError, match="configuration has changed"):
+        check_unchanged(before, checked(tree | {"seed": 1}))
+    Path("their.safetensors").write_bytes(b"two")
+    with pytest.raises(InputError, match=r"'their\.safetensors' has changed"):
+        check_unchanged(before, config)
+    Path("their.safetensors").unlink()
+    with pytest.raises(InputError, match=r"'their\.safetensors' has changed"):
+        check_unchanged(before, config)

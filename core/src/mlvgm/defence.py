@@ -15,6 +15,7 @@ from mlvgm.protocols.purifier import Purifier
 
 VoteRule = Literal["logits", "probabilities", "majority"]
 Clamp = Literal["hard", "none"]
+Backward = Literal["exact", "bpda"]
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,32 @@ class Defence:
         """The same defence with its noise fixed: ``keys`` hold ``votes`` rows for each image, image-major."""
         return replace(self, keys=keys)
 
-    def purify(self, images: Tensor, keys: Keys) -> Tensor:
-        """Purified images (B·k, C, H, W), clamped as the defence clamps, for B·k rows of ``keys``."""
+    def purify(self, images: Tensor, keys: Keys, *, backward: Backward = "exact") -> Tensor:
+        """Purified images (B·k, C, H, W), clamped as the defence clamps, for B·k rows of ``keys``.
+
+        Args:
+            images: (B, C, H, W) in [0, 1].
+            keys: B·k rows, image-major.
+            backward: what autograd takes for the derivative of purifier and clamp: their own, or the identity (backward
+                pass differentiable approximation, BPDA, arXiv 1802.00420, section 4.1.1). The values are the same.
+        """
         if self.purifier is None:
             return images
+        if backward == "bpda":
+            with torch.no_grad():
+                purified = self.purify(images, keys)
+            # Adds exact zeros, which carry the gradient.
+            return purified + (images - images.detach()).repeat_interleave(len(keys) // len(images), 0)
         purified = self.purifier.purify(images, self.purifier.noise(keys))
         return purified.clamp(0, 1) if self.clamp == "hard" else purified
 
-    def draw(self, images: Tensor, keys: Keys) -> Tensor:
+    def draw(self, images: Tensor, keys: Keys, *, backward: Backward = "exact") -> Tensor:
         """Logits of single draws.
 
         Args:
             images: (B, C, H, W) in [0, 1].
             keys: B·k rows, image-major.
+            backward: see :meth:`purify`.
 
         Shape:
             output: (B, k, classes). A deterministic defence computes one draw and repeats it.
@@ -88,8 +102,8 @@ class Defence:
             raise InputError(f"{len(keys)} rows of keys for {batch} images", hint="give every image the same draws")
         if not self.stochastic:
             first = keys[list(range(0, len(keys), draws))]
-            return self.classifier(self.purify(images, first)).unsqueeze(1).expand(-1, draws, -1)
-        logits = self.classifier(self.purify(images, keys))
+            return self.classifier(self.purify(images, first, backward=backward)).unsqueeze(1).expand(-1, draws, -1)
+        logits = self.classifier(self.purify(images, keys, backward=backward))
         return logits.reshape(batch, draws, -1)
 
     def ballots(self, logits: Tensor) -> Tensor:

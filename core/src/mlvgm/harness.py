@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys
-from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo
+from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo, Gradient, Path, gradient_paths
 from mlvgm.target import Target
 
 
@@ -26,6 +27,7 @@ class Protocol:
         score: fresh draws of the final score, at least 20 for single-draw accuracy; the first ``votes`` decide.
         seed: seed of attack, selection and score noise (independent streams).
         memory: most images × draws in one differentiated pass.
+        gradient: what attacks follow through the purifier; see :class:`mlvgm.target.Target`.
     """
 
     eot: int = 8
@@ -33,6 +35,7 @@ class Protocol:
     score: int = 20
     seed: int = 0
     memory: int = 512
+    gradient: Gradient = "auto"
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Attacked:
         violations: (B,) bool, the attack returned an image outside ball or box (it was replaced by the given one).
         forwards: forward passes spent, images × draws.
         backwards: backward passes spent.
+        paths: how gradients reached the attack, see :func:`mlvgm.protocols.attack.gradient_paths`.
         seconds: wall time of the attack.
         decision_seconds: wall time of one deployed decision about the batch.
     """
@@ -71,6 +75,7 @@ class Attacked:
     violations: Tensor
     forwards: int
     backwards: int
+    paths: tuple[Path, ...]
     seconds: float
     decision_seconds: float
 
@@ -90,26 +95,27 @@ def check_images(images: Tensor, *, what: str = "images") -> None:
         raise InputError(f"{what}: expected values in [0, 1], got [{low:.4g}, {high:.4g}]", hint="divide bytes by 255")
 
 
-def check_attackable(defence: Defence, info: AttackInfo) -> None:
+def check_attackable(defence: Defence, info: AttackInfo, *, gradient: Gradient = "auto") -> None:
     """Refuse an attack that cannot work on a defence.
 
     Raises:
-        ConfigError: too few classes, or no gradient for an attack that follows it.
+        ConfigError: too few classes, or exact gradients asked of a purifier that has none.
     """
     if info.minimum_classes > defence.classes:
         raise ConfigError(
             f"attack '{info.name}' needs {info.minimum_classes} classes, the classifier has {defence.classes}"
         )
-    if info.access == "gradient" and not defence.differentiable:
+    if info.access == "gradient" and gradient == "exact" and not defence.differentiable:
         raise ConfigError(
-            f"attack '{info.name}' follows gradients, the purifier has none", hint="for instance --attack square"
+            f"attack '{info.name}' is to follow exact gradients, the purifier has none",
+            hint="leave gradient on auto for BPDA and transfer, or take --attack square",
         )
 
 
 def perturbation_norm(adversarial: Tensor, images: Tensor, norm: str) -> Tensor:
-    """Size (B,) of each perturbation in ``norm`` ("Linf" or "L2"), in double precision."""
+    """Size (B,) of each perturbation in ``norm`` ("Linf", "L2" or "L1"), in double precision."""
     difference = (adversarial.double() - images.double()).flatten(1)
-    return difference.abs().amax(1) if norm == "Linf" else difference.norm(dim=1)
+    return difference.norm(p={"Linf": math.inf, "L2": 2, "L1": 1}[norm], dim=1)
 
 
 def check_candidates(adversarial: Tensor, images: Tensor, info: AttackInfo) -> tuple[Tensor, Tensor]:
@@ -147,6 +153,20 @@ def select(target: Target, candidates: Sequence[Tensor], labels: Tensor, *, draw
     return torch.stack(list(candidates))[best, torch.arange(len(labels), device=best.device)]
 
 
+def transferred(
+    attack: Attack,
+    target: Target,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    targets: Tensor | None = None,
+    context: AttackContext,
+) -> Tensor:
+    """What ``attack`` finds on the bare classifier behind the purifier of ``target``, where its loss is largest."""
+    bare = replace(context.derive("transfer"), eot=1, selection=1, stop_at_success=False)
+    return attack(target.undefended(), images, labels, targets=targets, context=bare)
+
+
 def run_attack(
     defence: Defence,
     attack: Attack,
@@ -161,6 +181,9 @@ def run_attack(
 
     The attack's candidate and the unperturbed image compete on selection draws; the winner is scored once on score
     draws. Scoring every candidate and taking the worst would count luck as success.
+
+    Where the purifier is not differentiable, an attack that follows gradients has only approximate ones (BPDA). What it
+    finds on the bare classifier then competes as well.
 
     Args:
         defence: what is attacked.
@@ -179,14 +202,21 @@ def run_attack(
     ids = list(range(len(images))) if samples is None else list(samples)
     info = attack.info
     check_images(images)
-    check_attackable(defence, info)
+    check_attackable(defence, info, gradient=protocol.gradient)
     if labels.shape != (len(images),) or len(ids) != len(images):
         raise InputError(f"{len(images)} images, labels of shape {tuple(labels.shape)}, {len(ids)} sample ids")
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < defence.classes:
         raise InputError(f"labels: expected 0 to {defence.classes - 1}, got {int(labels.min())} to {int(labels.max())}")
 
     clean = score(defence, images, labels, samples=ids, protocol=protocol, purpose="score/clean")
-    target = Target(defence, samples=ids, seed=protocol.seed, eot=protocol.eot, memory=protocol.memory)
+    target = Target(
+        defence,
+        samples=ids,
+        seed=protocol.seed,
+        eot=protocol.eot,
+        memory=protocol.memory,
+        gradient=protocol.gradient,
+    )
     context = AttackContext(
         keys=Keys.of(seed=protocol.seed, purpose="attacker", samples=ids),
         eot=protocol.eot if defence.stochastic else 1,
@@ -194,9 +224,13 @@ def run_attack(
         progress=progress,
     )
     start = time.perf_counter()
-    returned = attack(target, images, labels, context=context).detach()
-    candidate, violations = check_candidates(returned, images, info)
-    adversarial = select(target, [candidate, images], labels, draws=context.selection)
+    returned = [attack(target, images, labels, context=context)]
+    paths = gradient_paths(info.access, differentiable=defence.differentiable, gradient=protocol.gradient)
+    if info.access == "gradient" and "transfer" in paths:
+        returned.append(transferred(attack, target, images, labels, context=context))
+    candidates, outside = zip(*(check_candidates(each.detach(), images, info) for each in returned), strict=True)
+    violations = torch.stack(outside).any(0)
+    adversarial = select(target, [*candidates, images], labels, draws=context.selection)
     seconds = time.perf_counter() - start
 
     robust = score(defence, adversarial, labels, samples=ids, protocol=protocol, purpose="score/adversarial")
@@ -212,6 +246,7 @@ def run_attack(
         violations=violations,
         forwards=target.counts.forwards,
         backwards=target.counts.backwards,
+        paths=paths,
         seconds=seconds,
         decision_seconds=decision_seconds,
     )

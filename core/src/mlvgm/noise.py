@@ -133,6 +133,19 @@ class Noise:
         """Base noise that latent number ``latent`` reads, (N, \\*noise_shape)."""
         return self.values[self.source[latent]]
 
+    def replaced(self, indices: Sequence[int], other: Noise) -> Noise:
+        """This noise with the latents numbered ``indices`` reading their values from ``other`` (same batch size).
+
+        Of tied noise this is style mixing (arXiv 1812.04948, section 3.1). Condition and nuisances, which have no index,
+        stay.
+        """
+        chosen, own = set(indices), len(self.values)
+        return replace(
+            self,
+            values=self.values + other.values,
+            source=tuple(own + other.source[i] if i in chosen else source for i, source in enumerate(self.source)),
+        )
+
     def to(self, device: torch.device | str) -> Noise:
         """The same noise on ``device``."""
         return self._map(lambda value: value.to(device))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mlvgm.defence import Defence
+from mlvgm.defence import Backward, Defence
 from mlvgm.noise import Keys, row_numbers
+from mlvgm.protocols.attack import Gradient
 from mlvgm.statistics import success_estimate
 
 
@@ -49,6 +50,8 @@ class Target(nn.Module):
         purpose: stream of the noise; selection inside an attack uses ``<purpose>/selection``.
         eot: draws when a call does not say how many.
         memory: most images × draws in one differentiated pass.
+        gradient: ``exact``; ``bpda``, which takes the identity for the purifier's derivative (arXiv 1802.00420); or
+            ``auto``: exact where the purifier is differentiable, BPDA where it is not.
 
     Example:
         >>> logits = target(images)                                     # (B, K)   # doctest: +SKIP
@@ -64,11 +67,13 @@ class Target(nn.Module):
         purpose: str = "attack",
         eot: int = 1,
         memory: int = 512,
+        gradient: Gradient = "auto",
     ) -> None:
         super().__init__()
         self.defence = defence
         self.eot = eot if defence.stochastic else 1
         self.memory = memory
+        self.backward: Backward = gradient if gradient != "auto" else "exact" if defence.differentiable else "bpda"
         self.counts = Counts()
         self._keys = Keys.of(seed=seed, purpose=purpose, samples=samples)
         self._drawn: dict[tuple[str, int], int] = {}
@@ -89,13 +94,19 @@ class Target(nn.Module):
 
     def __getitem__(self, index: Tensor | Sequence[int] | slice) -> Target:
         """The same target for some of its images; counts and streams of noise are shared."""
-        subset = Target.__new__(Target)
-        nn.Module.__init__(subset)
-        subset.register_buffer("anchor", torch.zeros(0))
-        for name in ("defence", "eot", "memory", "counts", "_keys", "_drawn"):
-            object.__setattr__(subset, name, getattr(self, name))
-        subset._rows = [self._rows[i] for i in row_numbers(index, len(self))]
-        return subset
+        return self._with(_rows=[self._rows[i] for i in row_numbers(index, len(self))])
+
+    def undefended(self) -> Target:
+        """The bare classifier behind the purifier, for attacks that transfer; its passes count with the others."""
+        return self._with(defence=replace(self.defence, purifier=None), eot=1, backward="exact")
+
+    def _with(self, **changes: Any) -> Target:
+        other = Target.__new__(Target)
+        nn.Module.__init__(other)
+        other.register_buffer("anchor", torch.zeros(0))
+        for name in ("defence", "eot", "memory", "backward", "counts", "_keys", "_drawn", "_rows"):
+            object.__setattr__(other, name, changes.get(name, getattr(self, name)))
+        return other
 
     def _next_keys(self, count: int, draws: int, purpose: str = "") -> Keys:
         """Keys of the next ``draws`` draws of each image, image-major."""
@@ -127,7 +138,7 @@ class Target(nn.Module):
     def _draw(self, images: Tensor, keys: Keys) -> Tensor:
         self.counts.forwards += len(keys) if self.stochastic else len(images)
         if torch.is_grad_enabled() and images.requires_grad:
-            return self.defence.draw(images, keys)
+            return self.defence.draw(images, keys, backward=self.backward)
         with torch.no_grad():
             return torch.cat([self._draw_part(images[i], keys[rows]) for i, rows in self._parts(len(images), keys)])
 
@@ -153,7 +164,7 @@ class Target(nn.Module):
     def gradient(
         self, images: Tensor, loss: Callable[..., Tensor], *arguments: Tensor, draws: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, its exact gradient with respect to the images, and the logits, over fresh draws.
+        """Loss, its gradient with respect to the images (exact or BPDA, as declared), and the logits, over fresh draws.
 
         A voting defence is followed through its rule (the loss of the aggregated logits); one that decides on a single
         draw through the mean of the draws' losses.
@@ -187,7 +198,7 @@ class Target(nn.Module):
         if self.stochastic and len(keys) > self.memory:
             return self._two_pass(images, keys, loss, arguments)
         with torch.enable_grad():
-            logits = self.defence.draw(images, keys)
+            logits = self.defence.draw(images, keys, backward=self.backward)
             losses = self._combine(logits, loss, arguments)
             (gradient,) = torch.autograd.grad(losses.sum(), images)
         return losses.detach(), gradient, logits.detach()
@@ -204,7 +215,7 @@ class Target(nn.Module):
             (weights,) = torch.autograd.grad(losses.sum(), leaf)
             gradient = torch.zeros_like(images)
             for piece in pieces:
-                part = self.defence.draw(images, keys[piece])
+                part = self.defence.draw(images, keys[piece], backward=self.backward)
                 gradient = gradient + torch.autograd.grad(part, images, weights[:, piece])[0]
         return losses.detach(), gradient, logits
 

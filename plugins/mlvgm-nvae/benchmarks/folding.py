@@ -15,7 +15,7 @@ from mlvgm.noise import Keys
 from mlvgm_nvae.architecture import NVAEArchitecture
 from mlvgm_nvae.config import load_weights
 from mlvgm_nvae.fold import fold
-from mlvgm_nvae.generator import NVAEGenerator
+from mlvgm_nvae.generator import HierarchicalGenerator
 from mlvgm_nvae.network import build
 
 FULL_CELLS = NVAEArchitecture(
@@ -29,7 +29,7 @@ FULL_CELLS = NVAEArchitecture(
 )
 
 
-def seconds(generator: NVAEGenerator, batch: int = 32, repeats: int = 5) -> float:
+def seconds(generator: HierarchicalGenerator, batch: int = 32, repeats: int = 5) -> float:
     """Best time of one forward and backward pass."""
     images = torch.rand(batch, *generator.image.shape, requires_grad=True)
     noise = generator.draw_noise(Keys.of(seed=0, purpose="benchmark", samples=range(batch)))
@@ -45,7 +45,7 @@ def seconds(generator: NVAEGenerator, batch: int = 32, repeats: int = 5) -> floa
 def main() -> None:
     models = {path: load_weights(path) for path in sys.argv[1:]} or {"full cells": build(FULL_CELLS, seed=0)}
     for name, model in models.items():
-        plain, folded = seconds(NVAEGenerator(model)), seconds(NVAEGenerator(fold(model)))
+        plain, folded = seconds(HierarchicalGenerator(model)), seconds(HierarchicalGenerator(fold(model)))
         print(
             f"{Path(name).name}: folded / unfolded = {folded / plain:.2f}  ({folded * 1e3:.0f} / {plain * 1e3:.0f} ms)"
         )

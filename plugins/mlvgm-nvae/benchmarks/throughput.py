@@ -12,11 +12,11 @@ import torch
 
 from mlvgm.noise import Keys
 from mlvgm_nvae.architecture import light
-from mlvgm_nvae.generator import NVAEGenerator, NVAESampling
+from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
 from mlvgm_nvae.network import build
 
 
-def images_per_second(generator: NVAEGenerator, batch: int, repeats: int = 6) -> tuple[float, float]:
+def images_per_second(generator: HierarchicalGenerator, batch: int, repeats: int = 6) -> tuple[float, float]:
     """Rates per wall-clock second and per CPU second; each image is encoded, blended (cosine) and decoded once."""
     images = torch.rand(batch, *generator.image.shape, requires_grad=True)
     noise = generator.draw_noise(Keys.of(seed=0, purpose="benchmark", samples=range(batch)))
@@ -36,7 +36,7 @@ def images_per_second(generator: NVAEGenerator, batch: int, repeats: int = 6) ->
 
 def main() -> None:
     batches = [int(argument) for argument in sys.argv[1:]] or [64, 128]
-    generator = NVAEGenerator(build(light(), seed=0), sampling=NVAESampling(temperature=0.6))
+    generator = HierarchicalGenerator(build(light(), seed=0), sampling=HierarchicalSampling(temperature=0.6))
     for batch in batches:
         wall, processor = images_per_second(generator, batch)
         threads = torch.get_num_threads()

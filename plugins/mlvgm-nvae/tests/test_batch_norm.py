@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mlvgm.noise import Keys
 from mlvgm_nvae.architecture import NVAEArchitecture
 from mlvgm_nvae.batch_norm import reestimate_batch_norm
-from mlvgm_nvae.generator import NVAEGenerator
+from mlvgm_nvae.generator import HierarchicalGenerator
 from mlvgm_nvae.network import NVAE
 
 
@@ -21,7 +21,7 @@ def test_first_layer_by_hand(tiny: NVAEArchitecture, awake: Callable[..., NVAE],
     changed = reestimate_batch_norm(model, temperature=temperature, seed=5, batches=3, batch=8)
     first = next(layer for layer in changed.decoder.modules() if isinstance(layer, nn.BatchNorm2d))
     # Before the first batch norm there is only the constant and the first latent, a standard normal times temperature.
-    generator = NVAEGenerator(model)
+    generator = HierarchicalGenerator(model)
     group = model.decoder.groups[0]
     means, variances = [], []
     for number in range(3):
@@ -36,7 +36,7 @@ def test_first_layer_by_hand(tiny: NVAEArchitecture, awake: Callable[..., NVAE],
 
 def test_samples_come_out_normalised(tiny: NVAEArchitecture, awake: Callable[..., NVAE]) -> None:
     changed = reestimate_batch_norm(awake(tiny), temperature=0.5, seed=0, batches=40, batch=64)
-    generator = NVAEGenerator(changed).with_sampling(temperature=0.5)
+    generator = HierarchicalGenerator(changed).with_sampling(temperature=0.5)
     layer = [layer for layer in changed.decoder.modules() if isinstance(layer, nn.BatchNorm2d)][-1]
     outputs: list[Tensor] = []
     layer.register_forward_hook(lambda _, __, output: outputs.append(output))

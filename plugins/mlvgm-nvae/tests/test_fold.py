@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from mlvgm_nvae.architecture import NVAEArchitecture, light
+from mlvgm_nvae.config import load_weights
 from mlvgm_nvae.convolutions import MaskedConv2d, WeightNormConv2d
 from mlvgm_nvae.fold import fold
-from mlvgm_nvae.loaders.containers import load_published
 from mlvgm_nvae.network import NVAE, build
 
 
@@ -21,7 +21,7 @@ def test_folded_golden_models_give_the_golden_outputs(
     name: str, output: str, golden: Callable[[str], Path], request: pytest.FixtureRequest
 ) -> None:
     io: dict[str, Tensor] = request.getfixturevalue(f"{name}_io")
-    model = load_published(golden(f"nvae_{name}") / "weights.safetensors").eval()
+    model = load_weights(str(golden(f"nvae_{name}") / "weights.safetensors")).eval()
     prefix = output.split("_")[0]
     noise = [io[f"{prefix}_eps_{j}"] for j in range(4)]
     plain, folded = model(io["x"], noise), fold(model)(io["x"], noise)

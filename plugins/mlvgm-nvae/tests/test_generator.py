@@ -12,25 +12,27 @@ from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys, Noise
 from mlvgm.protocols.generator import Encodes, Encoding, Inverts
 from mlvgm_nvae.architecture import NVAEArchitecture, light
-from mlvgm_nvae.generator import NVAEGenerator, NVAESampling
+from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
 from mlvgm_nvae.network import NVAE
 
 
 @pytest.fixture(params=["tiny", "flows", "light"])
-def generator(request: pytest.FixtureRequest, tiny: NVAEArchitecture, awake: Callable[..., NVAE]) -> NVAEGenerator:
+def generator(
+    request: pytest.FixtureRequest, tiny: NVAEArchitecture, awake: Callable[..., NVAE]
+) -> HierarchicalGenerator:
     architectures = {"tiny": tiny, "flows": tiny.model_copy(update={"flows": 1}), "light": light()}
-    return NVAEGenerator(awake(architectures[request.param]), sampling=NVAESampling(0.7))
+    return HierarchicalGenerator(awake(architectures[request.param]), sampling=HierarchicalSampling(0.7))
 
 
 def keys(samples: int, draws: int = 1, seed: int = 0) -> Keys:
     return Keys.of(seed=seed, purpose="test", samples=range(samples), draws=range(draws))
 
 
-def images(generator: NVAEGenerator, rows: int) -> Tensor:
+def images(generator: HierarchicalGenerator, rows: int) -> Tensor:
     return torch.rand(rows, *generator.image.shape, generator=torch.Generator().manual_seed(1))
 
 
-def ramp(generator: NVAEGenerator) -> list[float]:
+def ramp(generator: HierarchicalGenerator) -> list[float]:
     count = len(generator.latents)
     return [i / (count - 1) for i in range(count)]
 
@@ -39,7 +41,7 @@ def close(ours: Tensor, other: Tensor) -> None:
     torch.testing.assert_close(ours, other, atol=2e-5, rtol=1e-5)
 
 
-def test_capabilities_and_specs(generator: NVAEGenerator) -> None:
+def test_capabilities_and_specs(generator: HierarchicalGenerator) -> None:
     assert isinstance(generator, Encodes) and isinstance(generator, Inverts)
     assert isinstance(generator.encode(images(generator, 1)), Encoding)
     assert [latent.name for latent in generator.latents] == [f"z{i}" for i in range(len(generator.latents))]
@@ -53,14 +55,14 @@ def test_capabilities_and_specs(generator: NVAEGenerator) -> None:
     assert not generator.model.training
 
 
-def test_alpha_0_reconstructs(generator: NVAEGenerator) -> None:
+def test_alpha_0_reconstructs(generator: HierarchicalGenerator) -> None:
     batch = images(generator, 2)
     blended = generator.blend(generator.encode(batch), generator.draw_noise(keys(2)), [0.0] * len(generator.latents))
     close(blended.images, generator.model.pixels(generator.model(batch).parameters).mean())
     close(generator.decode(blended.latents), blended.images)
 
 
-def test_alpha_1_samples(generator: NVAEGenerator) -> None:
+def test_alpha_1_samples(generator: HierarchicalGenerator) -> None:
     noise = generator.draw_noise(keys(2))
     blended = generator.blend(generator.encode(images(generator, 2)), noise, [1.0] * len(generator.latents))
     if len(generator.model.decoder.groups[0].flow):
@@ -70,7 +72,7 @@ def test_alpha_1_samples(generator: NVAEGenerator) -> None:
     close(generator.decode(generator.to_latents(noise)), generator.generate(noise))
 
 
-def test_the_mixture_by_hand(generator: NVAEGenerator) -> None:
+def test_the_mixture_by_hand(generator: HierarchicalGenerator) -> None:
     model, alphas, noise = generator.model, ramp(generator), generator.draw_noise(keys(2))
     features = model.encode(images(generator, 2))
     state = model.decoder.start(2)
@@ -86,7 +88,7 @@ def test_the_mixture_by_hand(generator: NVAEGenerator) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2, 99])
-def test_late_expansion_equals_early_expansion(generator: NVAEGenerator, kept: int) -> None:
+def test_late_expansion_equals_early_expansion(generator: HierarchicalGenerator, kept: int) -> None:
     encoding, noise = generator.encode(images(generator, 2)), generator.draw_noise(keys(2, draws=3))
     count = len(generator.latents)
     alphas = [0.0 if i < kept else 0.5 for i in range(count)]
@@ -97,7 +99,7 @@ def test_late_expansion_equals_early_expansion(generator: NVAEGenerator, kept: i
         close(ours, other)
 
 
-def test_the_prefix_runs_once_an_image(generator: NVAEGenerator) -> None:
+def test_the_prefix_runs_once_an_image(generator: HierarchicalGenerator) -> None:
     rows: dict[int, int] = {}
     for i, group in enumerate(generator.model.decoder.groups):
         group.enter.register_forward_hook(lambda _, inputs, __, i=i: rows.__setitem__(i, len(inputs[0])))
@@ -107,7 +109,7 @@ def test_the_prefix_runs_once_an_image(generator: NVAEGenerator) -> None:
     assert rows == {**{i: 2 for i in range(count - 1)}, count - 1: 8}
 
 
-def test_latents_of_two_images_can_be_exchanged(generator: NVAEGenerator) -> None:
+def test_latents_of_two_images_can_be_exchanged(generator: HierarchicalGenerator) -> None:
     pair = generator.encode(images(generator, 2))
     count = len(generator.latents)
     other = generator.blend(pair, pair[[1, 0]], [1.0] * count)
@@ -115,7 +117,7 @@ def test_latents_of_two_images_can_be_exchanged(generator: NVAEGenerator) -> Non
     close(generator.blend(pair, pair, [0.3] * count).images, generator.blend(pair, pair, [0.0] * count).images)
 
 
-def test_rows_do_not_influence_each_other(generator: NVAEGenerator) -> None:
+def test_rows_do_not_influence_each_other(generator: HierarchicalGenerator) -> None:
     all_keys, batch = keys(3, draws=2), images(generator, 3)
     together = generator.blend(generator.encode(batch), generator.draw_noise(all_keys), ramp(generator)).images
     for row in range(3):
@@ -125,7 +127,7 @@ def test_rows_do_not_influence_each_other(generator: NVAEGenerator) -> None:
         close(alone, together[rows])
 
 
-def test_noise_is_a_function_of_the_keys_alone(generator: NVAEGenerator) -> None:
+def test_noise_is_a_function_of_the_keys_alone(generator: HierarchicalGenerator) -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
     first = generator.draw_noise(keys(2))
@@ -137,20 +139,20 @@ def test_noise_is_a_function_of_the_keys_alone(generator: NVAEGenerator) -> None
     assert not any(torch.equal(a, b) for a, b in zip(first.values, other.values, strict=True))
 
 
-def test_to_noise_inverts_to_latents(generator: NVAEGenerator) -> None:
+def test_to_noise_inverts_to_latents(generator: HierarchicalGenerator) -> None:
     noise = generator.draw_noise(keys(3))
     back = generator.to_noise(generator.to_latents(noise))
     for ours, other in zip(back.values, noise.values, strict=True):
         torch.testing.assert_close(ours, other, atol=1e-3, rtol=1e-3)
 
 
-def test_temperature_scales_the_first_latent(generator: NVAEGenerator) -> None:
+def test_temperature_scales_the_first_latent(generator: HierarchicalGenerator) -> None:
     noise = generator.draw_noise(keys(2))
     hot, cold = (generator.with_sampling(temperature=t).to_latents(noise).values[0] for t in (1.0, 0.25))
     torch.testing.assert_close(hot, 4 * cold)
 
 
-def test_sampled_pixels_use_the_nuisances(generator: NVAEGenerator) -> None:
+def test_sampled_pixels_use_the_nuisances(generator: HierarchicalGenerator) -> None:
     sampler = generator.with_sampling(likelihood="sample")
     noise = sampler.draw_noise(keys(2, draws=2))
     assert set(noise.nuisance) == {spec.name for spec in sampler.nuisances} == {"gumbel", "logistic"}
@@ -163,7 +165,9 @@ def test_sampled_pixels_use_the_nuisances(generator: NVAEGenerator) -> None:
 
 
 def test_input_gradient_against_finite_differences(tiny: NVAEArchitecture, awake: Callable[..., NVAE]) -> None:
-    generator = NVAEGenerator(awake(tiny.model_copy(update={"flows": 1})).double(), sampling=NVAESampling(0.7))
+    generator = HierarchicalGenerator(
+        awake(tiny.model_copy(update={"flows": 1})).double(), sampling=HierarchicalSampling(0.7)
+    )
     noise = generator.draw_noise(keys(1, draws=2))
     batch = images(generator, 1).double().requires_grad_()
     direction = torch.randn(batch.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
@@ -179,7 +183,7 @@ def test_input_gradient_against_finite_differences(tiny: NVAEArchitecture, awake
     assert slope.abs() > 1e-6
 
 
-def test_refusals(generator: NVAEGenerator) -> None:
+def test_refusals(generator: HierarchicalGenerator) -> None:
     encoding, noise = generator.encode(images(generator, 2)), generator.draw_noise(keys(2))
     count = len(generator.latents)
     with pytest.raises(ConfigError, match=f"has {count} latents, got 1 alphas"):
@@ -200,7 +204,7 @@ def test_refusals(generator: NVAEGenerator) -> None:
         generator.with_sampling(temperature=0.0).to_noise(generator.to_latents(noise))
 
 
-def test_rows_of_an_encoding(generator: NVAEGenerator) -> None:
+def test_rows_of_an_encoding(generator: HierarchicalGenerator) -> None:
     encoding = generator.encode(images(generator, 3))
     assert len(encoding) == 3 and len(encoding[torch.tensor([True, False, True])]) == 2
     repeated = encoding.repeat(2)
@@ -208,7 +212,7 @@ def test_rows_of_an_encoding(generator: NVAEGenerator) -> None:
         assert torch.equal(feature, torch.repeat_interleave(original, 2, 0))
 
 
-def test_moving_keeps_the_function(generator: NVAEGenerator) -> None:
+def test_moving_keeps_the_function(generator: HierarchicalGenerator) -> None:
     moved = generator.to("cpu")
     noise: Noise = generator.draw_noise(keys(1)).to("cpu")
     close(moved.generate(noise), generator.generate(noise))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mlvgm.noise import Noise
-from mlvgm_nvae.generator import NVAEGenerator
-from mlvgm_nvae.loaders.containers import load_published
+from mlvgm_nvae.config import load_weights
+from mlvgm_nvae.generator import HierarchicalGenerator
 from mlvgm_nvae.network import NVAE
 
 Io = dict[str, Tensor]
@@ -19,7 +19,7 @@ Io = dict[str, Tensor]
 
 @pytest.fixture(scope="module", params=["weights.safetensors", "checkpoint.pt"])
 def model(request: pytest.FixtureRequest, golden: Callable[[str], Path]) -> NVAE:
-    return load_published(golden("nvae_nvlabs") / request.param).eval()
+    return load_weights(str(golden("nvae_nvlabs") / request.param)).eval()
 
 
 def close(ours: Tensor, reference: Tensor) -> None:
@@ -53,7 +53,7 @@ def test_stochastic_forward(model: NVAE, nvlabs_io: Io) -> None:
 
 
 def test_prior_samples_at_temperature(model: NVAE, nvlabs_io: Io) -> None:
-    generator = NVAEGenerator(model).with_sampling(temperature=0.6)
+    generator = HierarchicalGenerator(model).with_sampling(temperature=0.6)
     noise = Noise(tuple(nvlabs_io[f"prior_t0.6_eps_{j}"] for j in range(4)), (0, 1, 2, 3))
     state = model.decoder.start(2)
     for group, latent in zip(model.decoder.groups, generator.to_latents(noise).values, strict=True):

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from mlvgm.noise import Noise
-from mlvgm_nvae.generator import NVAEGenerator, NVAESampling
-from mlvgm_nvae.loaders.containers import load_published
+from mlvgm_nvae.config import load_weights
+from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
 from mlvgm_nvae.losses import balancing_targets
 from mlvgm_nvae.network import NVAE
 from mlvgm_nvae.regularisation import SpectralPenalty, batch_norm_penalty, singular_values
@@ -22,15 +22,15 @@ Io = dict[str, Tensor]
 
 @pytest.fixture(scope="module", params=["weights.safetensors", "checkpoint.pt"])
 def model(request: pytest.FixtureRequest, golden: Callable[[str], Path]) -> NVAE:
-    return load_published(golden("nvae_serez") / request.param, temperature=0.6).eval()
+    return load_weights(str(golden("nvae_serez") / request.param), temperature=0.6).eval()
 
 
 @pytest.fixture(scope="module")
-def generator(model: NVAE) -> NVAEGenerator:
-    return NVAEGenerator(model, sampling=NVAESampling(0.6))
+def generator(model: NVAE) -> HierarchicalGenerator:
+    return HierarchicalGenerator(model, sampling=HierarchicalSampling(0.6))
 
 
-def draws(io: Io, name: str, generator: NVAEGenerator) -> Noise:
+def draws(io: Io, name: str, generator: HierarchicalGenerator) -> Noise:
     values = tuple(io[f"{name}_eps_{j}"] for j in range(len(generator.latents)))
     uniforms = {}
     if f"{name}_u_gumbel" in io:
@@ -38,7 +38,7 @@ def draws(io: Io, name: str, generator: NVAEGenerator) -> Noise:
     return Noise(values, tuple(range(len(values))), nuisance=uniforms)
 
 
-def zeros(generator: NVAEGenerator, rows: int = 2) -> Noise:
+def zeros(generator: HierarchicalGenerator, rows: int = 2) -> Noise:
     values = tuple(torch.zeros(rows, *latent.noise_shape) for latent in generator.latents)
     return Noise(values, tuple(range(len(values))))
 
@@ -51,7 +51,7 @@ def relative(ours: Tensor, reference: Tensor) -> None:
     torch.testing.assert_close(ours, reference, atol=1e-6, rtol=1e-4)
 
 
-def test_the_latents_are_those_of_the_configuration(generator: NVAEGenerator) -> None:
+def test_the_latents_are_those_of_the_configuration(generator: HierarchicalGenerator) -> None:
     assert [latent.shape for latent in generator.latents] == [(4, 8, 8), (4, 8, 8), (4, 16, 16), (4, 16, 16)]
 
 
@@ -85,7 +85,7 @@ def test_outermost_bins_reach_to_infinity(model: NVAE, serez_io: Io) -> None:
     relative(pixels.log_likelihood((io["logprob_edge_x"] + 1) / 2).flatten(1), io["logprob_edge"])
 
 
-def test_prior_and_posterior_samples_with_sampled_pixels(generator: NVAEGenerator, serez_io: Io) -> None:
+def test_prior_and_posterior_samples_with_sampled_pixels(generator: HierarchicalGenerator, serez_io: Io) -> None:
     sampler = generator.with_sampling(likelihood="sample")
     close(sampler.generate(draws(serez_io, "sample", generator)), serez_io["sample_img"])
     noise = draws(serez_io, "recon_stoch", generator)
@@ -94,7 +94,7 @@ def test_prior_and_posterior_samples_with_sampled_pixels(generator: NVAEGenerato
 
 
 @pytest.mark.parametrize("name", ["a0", "a1", "amix"])
-def test_purification(generator: NVAEGenerator, serez_io: Io, name: str) -> None:
+def test_purification(generator: HierarchicalGenerator, serez_io: Io, name: str) -> None:
     key = f"purify_{name}"
     source = zeros(generator) if name == "a0" else draws(serez_io, key, generator)
     blended = generator.blend(generator.encode(serez_io["x"]), source, serez_io[f"{key}_alphas"].tolist())
@@ -102,13 +102,13 @@ def test_purification(generator: NVAEGenerator, serez_io: Io, name: str) -> None
     close(generator.decode(blended.latents), serez_io[key])
 
 
-def test_purification_at_temperature_0(generator: NVAEGenerator, serez_io: Io) -> None:
+def test_purification_at_temperature_0(generator: HierarchicalGenerator, serez_io: Io) -> None:
     cold = generator.with_sampling(temperature=0.0)
     noise = draws(serez_io, "purify_a1", generator)
     close(cold.blend(cold.encode(serez_io["x"]), noise, [1.0] * 4).images, serez_io["purify_a1_T0"])
 
 
-def test_the_whole_defence(generator: NVAEGenerator, serez_io: Io) -> None:
+def test_the_whole_defence(generator: HierarchicalGenerator, serez_io: Io) -> None:
     io = serez_io
     taps = torch.exp(-torch.arange(-1.0, 2.0).square() / 2)
     kernel = torch.outer(taps, taps) / taps.sum() ** 2
@@ -130,7 +130,7 @@ def test_the_whole_defence(generator: NVAEGenerator, serez_io: Io) -> None:
     torch.testing.assert_close(logits, io["call_preds"], atol=1e-5, rtol=1e-4)
 
 
-def test_gradient_through_the_purification(generator: NVAEGenerator, serez_io: Io) -> None:
+def test_gradient_through_the_purification(generator: HierarchicalGenerator, serez_io: Io) -> None:
     io = serez_io
     images = io["x"].clone().requires_grad_()
     purified = generator.blend(generator.encode(images), zeros(generator), [0.0] * 4).images

@@ -161,11 +161,11 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(CheckFailed, match="diverged at step"):
         run(tmp_path, learning_rate=1e30, warmup_steps=0)
     (tmp_path / "checkpoint.pt").write_bytes(b"broken")
-    with pytest.raises(InputError, match=r"checkpoint\.pt: not a readable checkpoint"):
+    with pytest.raises(InputError, match=r"checkpoint\.pt: not a readable training checkpoint"):
         run(tmp_path, resume=True)
 
 
 def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
     run(tmp_path)
-    with pytest.raises(InputError, match="other options or another seed"):
+    with pytest.raises(InputError, match="checkpoint of another training: seed 0 → 4"):
         run(tmp_path, resume=True, seed=4)

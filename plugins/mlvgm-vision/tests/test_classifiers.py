@@ -21,6 +21,7 @@ from mlvgm_vision.classifiers.imported import ImportedConfig, imported_classifie
 from mlvgm_vision.classifiers.shipped import FashionCNNConfig, fashion_cnn, read_weights
 from mlvgm_vision.classifiers.timm_model import TimmConfig, timm_classifier
 from mlvgm_vision.datasets.fashion_mnist import FashionMNIST
+from mlvgm_vision.datasets.shapes import ShapesConfig, shapes
 from mlvgm_vision.training.confusion import accuracy, confusion
 
 COLOUR = DataInfo("colour", ImageSpec(3, 40, 50), ("a", "b", "c"), "MIT", "made here")
@@ -46,9 +47,17 @@ def test_shipped_classifier_reaches_its_accuracy_on_all_test_images(full: Fashio
     assert accuracy(confusion(classifier, full, "test")) >= 0.91
 
 
-def test_shipped_weights_are_small() -> None:
-    tensors = read_weights("fashion-mnist")
-    assert sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) < 1_000_000
+def test_the_data_set_chooses_the_shipped_weights(sample: FashionMNIST) -> None:
+    data = shapes(ShapesConfig())
+    classifier = fashion_cnn(FashionCNNConfig(), data=data.info)
+    images, labels = data.batch("test", range(500))
+    assert _right(classifier, images, labels) == 1
+    assert torch.equal(fashion_cnn(FashionCNNConfig(weights="shapes"), data=data.info)(images), classifier(images))
+    other = fashion_cnn(FashionCNNConfig(), data=replace(sample.info, name="my clothes"))
+    pictures, names = sample.batch("test", range(500))
+    assert _right(other, pictures, names) > 0.9
+    with pytest.raises(InputError, match="does not take images of 3×32×32"):
+        fashion_cnn(FashionCNNConfig(weights="fashion-mnist"), data=data.info)
 
 
 def test_classifier_is_frozen_stays_in_evaluation_mode_and_passes_gradients(sample: FashionMNIST) -> None:
@@ -62,6 +71,32 @@ def test_classifier_is_frozen_stays_in_evaluation_mode_and_passes_gradients(samp
     images.requires_grad_(True)
     classifier(images).sum().backward()
     assert images.grad is not None and bool((images.grad.flatten(1).abs().sum(1) > 0).all())
+
+
+def test_features_are_what_the_head_reads(sample: FashionMNIST) -> None:
+    classifier = fashion_cnn(FashionCNNConfig(), data=sample.info)
+    images, _ = sample.batch("test", range(4))
+    features = classifier.features(images)
+    assert features.shape == (4, 104)
+    torch.testing.assert_close(classifier.network.head(features), classifier(images))
+    linear = nn.Linear(64, 3)
+    shallow = FrozenClassifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 64), linear), classes=3, mean=(0.5,))
+    torch.testing.assert_close(linear(shallow.features(images[:, :, :8, :8])), shallow(images[:, :, :8, :8]))
+    assert not linear._forward_pre_hooks
+
+
+@pytest.mark.parametrize("layers", [[nn.Flatten()], [nn.Flatten(), nn.Linear(64, 5), nn.Flatten(), nn.Identity()]])
+def test_features_of_networks_without_a_linear_head(layers: list[nn.Module]) -> None:
+    class Folded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(*layers)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.layers(images)[:, :3]
+
+    with pytest.raises(InputError, match="does not end in one"):
+        FrozenClassifier(Folded(), classes=3).features(torch.rand(2, 1, 8, 8))
 
 
 def test_folding_batch_norm_changes_nothing() -> None:
@@ -93,7 +128,7 @@ def test_wrong_weights_files(tmp_path: Path, sample: FashionMNIST) -> None:
     with pytest.raises(InputError, match=r"nosuch.*fashion-mnist"):
         build("nosuch")
     (tmp_path / "corrupt.safetensors").write_bytes(b"\0" * 100)
-    with pytest.raises(InputError, match=r"corrupt\.safetensors is corrupt"):
+    with pytest.raises(InputError, match=r"corrupt\.safetensors: expected a readable safetensors file"):
         build(str(tmp_path / "corrupt.safetensors"))
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match=r"other\.safetensors has others"):
@@ -106,7 +141,7 @@ def test_shipped_weights_that_were_changed_are_refused(
     tensors = {name: tensor.clone() for name, tensor in read_weights("fashion-mnist").items()}
     tensors["head.bias"][0] += 1e-3
     save_file(tensors, tmp_path / "changed.safetensors")
-    (weights,) = mlvgm_vision.fashion_cnn.weights
+    weights = mlvgm_vision.fashion_cnn.weights[0]
     changed = replace(weights, file=f"mlvgm_vision:{tmp_path / 'changed.safetensors'}")
     monkeypatch.setattr(mlvgm_vision, "fashion_cnn", replace(mlvgm_vision.fashion_cnn, weights=(changed,)))
     with pytest.raises(InputError, match="sha256"):

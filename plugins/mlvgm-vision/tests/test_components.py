@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mlvgm_vision
-from mlvgm.plugins.descriptors import Component
+from mlvgm.plugins.descriptors import Component, Weights
 
 COMPONENTS = {name: value for name, value in vars(mlvgm_vision).items() if isinstance(value, Component)}
 
@@ -35,7 +35,8 @@ def test_factories_and_configurations_are_there_and_described(component: Compone
     assert component.argument is None or component.argument in config.model_fields
 
 
-def test_a_card_lies_beside_the_shipped_weights() -> None:
-    folder = Path(mlvgm_vision.__file__).parent / "weights"
-    (weights,) = mlvgm_vision.fashion_cnn.weights
-    assert weights.sha256 in (folder / "fashion-cnn.md").read_text()
+@pytest.mark.parametrize("weights", mlvgm_vision.fashion_cnn.weights, ids=lambda weights: weights.name)
+def test_a_card_lies_beside_the_shipped_weights(weights: Weights) -> None:
+    file = Path(mlvgm_vision.__file__).parent / weights.file.partition(":")[2]
+    assert weights.sha256 in file.with_suffix(".md").read_text()
+    assert file.stat().st_size < 1_000_000

@@ -75,13 +75,13 @@ def test_checkpoints_of_another_training_are_refused(stripes: Any, tmp_path: Pat
     with pytest.raises(InputError, match="another training: seed 0 → 1"):
         _train(stripes, trained.weights.parent, seed=1, resume=True)
     (trained.weights.parent / "checkpoint.pt").write_bytes(b"corrupt")
-    with pytest.raises(InputError, match="does not load"):
+    with pytest.raises(InputError, match="not a readable training checkpoint"):
         _train(stripes, trained.weights.parent, resume=True)
 
 
 def test_card_says_how_and_how_good(trained: Trained) -> None:
     card = trained.card.read_text()
-    assert "`mlvgm train classifier fashion-cnn --data stripes --seed 0 --set train.epochs=4" in card
+    assert "`mlvgm train classifier fashion-cnn --data stripes --seed 0 --set 'train.epochs=4'" in card
     assert f"**{trained.metrics['test accuracy']:.2%}**" in card and "Wilson" in card
     assert "| horizontal |" in card and "| vertical |" in card
 

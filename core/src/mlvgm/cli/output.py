@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,13 @@ def say(text: str) -> None:
 def emit_json(value: object) -> None:
     """The one object a machine reads, on stdout."""
     print(json.dumps(value, indent=1, sort_keys=True))
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Rows with aligned columns; rich would cost more than all the rest of the command."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_plan(plan: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlvgm.cli import completion
+from mlvgm.cli.output import emit_json, print_columns
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -47,14 +48,12 @@ def list_plugins(
 
         problems = tuple(found for found in check_plugins(index, kind) if found.status == "problem")
     if json:
-        from mlvgm.cli.output import emit_json
-
         emit_json(
             {"plugins": [entry.record() for entry in entries], "problems": [vars(problem) for problem in problems]}
         )
     else:
         rows = [(entry.kind, entry.name, entry.distribution, entry.version) for entry in entries]
-        _print_columns([("KIND", "NAME", "DISTRIBUTION", "VERSION"), *rows])
+        print_columns([("KIND", "NAME", "DISTRIBUTION", "VERSION"), *rows])
         for problem in problems:
             print(f"{problem.status}: {problem.name}: {problem.detail}", file=sys.stderr)
     if check and problems:
@@ -67,7 +66,6 @@ def info(
     json: Json = False,
 ) -> None:
     """Show what one plugin offers, and its options."""
-    from mlvgm.cli.output import emit_json
     from mlvgm.plugins.index import Index
     from mlvgm.plugins.load import component, config_class
 
@@ -84,7 +82,6 @@ def info(
 
 def doctor(json: Json = False) -> None:
     """Import every plugin and look at what runs need; exit code 1 on problems."""
-    from mlvgm.cli.output import emit_json
     from mlvgm.errors import CheckFailed
     from mlvgm.plugins.doctor import examine
     from mlvgm.plugins.index import Index
@@ -94,7 +91,7 @@ def doctor(json: Json = False) -> None:
     if json:
         emit_json({"ok": problems == 0, "checks": [vars(check) for check in checks]})
     else:
-        _print_columns([(check.status, check.name, check.detail) for check in checks])
+        print_columns([(check.status, check.name, check.detail) for check in checks])
     if problems:
         raise CheckFailed(f"{problems} of {len(checks)} checks found a problem")
 
@@ -152,7 +149,7 @@ def _print_description(described: dict[str, Any]) -> None:
         ("source", described["source"]),
         ("capabilities", capabilities),
     ]
-    _print_columns([(name, value) for name, value in rows if value])
+    print_columns([(name, value) for name, value in rows if value])
     options = [
         (
             f"{noun(described['kind'])}.{option['name']}",
@@ -164,7 +161,7 @@ def _print_description(described: dict[str, Any]) -> None:
         for option in described["options"]
     ]
     print()
-    _print_columns([("OPTION", "TYPE", "DEFAULT", "BOUNDS", "MEANING"), *options])
+    print_columns([("OPTION", "TYPE", "DEFAULT", "BOUNDS", "MEANING"), *options])
     weights = [(weights["name"], weights["licence"], weights["summary"]) for weights in described["weights"]]
     recipes = [(recipe["label"], recipe["note"]) for recipe in described["recipes"]]
     _print_section("WEIGHTS", weights)
@@ -174,11 +171,4 @@ def _print_description(described: dict[str, Any]) -> None:
 def _print_section(heading: str, rows: Sequence[Sequence[str]]) -> None:
     if rows:
         print(f"\n{heading}")
-        _print_columns(rows)
-
-
-def _print_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Rows with aligned columns; rich would cost more than all the rest of the command."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print_columns(rows)

@@ -19,6 +19,10 @@ def purify(
     out: Annotated[Path, typer.Option(help="Folder for the purified images; made if missing, must be empty.")],
     generator: Annotated[str | None, completion.option("generators", "Generator behind the purifier.")] = None,
     purifier: Annotated[str | None, completion.option("purifiers", "Purifier.")] = None,
+    encoder: Annotated[
+        str | None,
+        completion.option("encoders", "Finds latents where the generator has no encoder, or in its place."),
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE, e.g. purifier.noise=4.")] = None,
     seed: Annotated[int | None, typer.Option(help="Replayable noise; fresh entropy if not given.")] = None,
     device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
@@ -30,16 +34,19 @@ def purify(
     from mlvgm.cli.output import progress_bar, say
     from mlvgm.pipelines.folder import purify_folder
     from mlvgm.plugins.load import build
-    from mlvgm.runs.build import build_part, check_device
-    from mlvgm.runs.resolve import collect, recipe_settings
-    from mlvgm.runs.settings import refuse_others
+    from mlvgm.runs.build import build_part, check_device, lacks_encoder
+    from mlvgm.runs.resolve import collect, recipe_settings, resolved_component
+    from mlvgm.runs.settings import part, refuse_others
 
-    flags = {"generator.name": generator, "purifier.name": purifier}
+    flags = {"generator.name": generator, "encoder.name": encoder, "purifier.name": purifier}
     given = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ)
-    refuse_others(given, ("generator", "purifier"), what="purifying")
+    refuse_others(given, ("generator", "encoder", "purifier"), what="purifying")
     check_device(device)
     chosen = recipe_settings(given)
     model = build_part("generator", chosen).to(device)
+    if part(chosen, "encoder") or lacks_encoder(resolved_component("purifier", part(chosen, "purifier")), model):
+        say(resolved_component("encoder", part(chosen, "encoder")).component.summary)
+        model = build_part("encoder", chosen, generator=model)
     cleaner = build_part("purifier", chosen, generator=model).to(device)
     shape = model.encoder_image
     options = {"path": str(folder), "height": shape.height, "width": shape.width, "channels": shape.channels}

@@ -1,4 +1,4 @@
-"""``mlvgm run purify``: the main job."""
+"""``mlvgm run``: studies, the main job ``purify`` first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlvgm.cli import completion
+from mlvgm.cli import completion, mix
 
 if TYPE_CHECKING:
     from mlvgm.runs.config import ResolvedConfig
@@ -23,6 +23,7 @@ EPILOG = (
 def register(app: typer.Typer) -> None:
     run = typer.Typer(help="Run a study.", no_args_is_help=True)
     run.command("purify", epilog=EPILOG)(purify)
+    run.command("mix", epilog=mix.EPILOG)(mix.mix)
     app.add_typer(run, name="run")
 
 
@@ -32,6 +33,12 @@ def purify(
     ] = None,
     attack: Annotated[str | None, completion.option("attacks", "Attack, NAME or NAME:ARGUMENT.", "Components")] = None,
     purifier: Annotated[str | None, completion.option("purifiers", "Purifier of the first row.", "Components")] = None,
+    encoder: Annotated[
+        str | None,
+        completion.option(
+            "encoders", "Finds latents where the generator has no encoder, or in its place.", "Components"
+        ),
+    ] = None,
     classifier: Annotated[
         str | None, completion.option("classifiers", "Classifier: a name, timm:NAME or module:attribute.", "Components")
     ] = None,
@@ -70,6 +77,7 @@ def purify(
         "generator.name": generator,
         "attack.name": attack,
         "purifier.name": purifier,
+        "encoder.name": encoder,
         "classifier.name": classifier,
         "data.name": data,
         "limit": limit,
@@ -89,16 +97,20 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
 
     from mlvgm.cli.output import emit_json, print_plan, say
     from mlvgm.files import check_writable
-    from mlvgm.runs.build import build_data, build_study, check_device
+    from mlvgm.runs.build import build_data, build_generators, build_study, check_device, without_encoder
+    from mlvgm.runs.inputs import fingerprint
     from mlvgm.runs.plan import purify_plan
-    from mlvgm.runs.resolve import resolve
+    from mlvgm.runs.resolve import resolve, with_default_encoder
     from mlvgm.runs.rundir import RunDirectory, environment
 
     resolved = resolve(chosen, threads=torch.get_num_threads())
     check_device(resolved.config.device)
     check_writable(out or Path("runs"))
     data, samples = build_data(resolved.config)
-    plan = purify_plan(resolved.config, data=data.info, images=len(samples))
+    generators = {} if dry_run else build_generators(resolved.config)
+    if not dry_run:  # only weights tell whether there is an encoder
+        resolved = with_default_encoder(resolved, without_encoder(resolved.config, generators))
+    plan = purify_plan(resolved.config, data=data.info, images=len(samples), loaded=not dry_run)
     if not quiet:
         print_plan(plan)
     if dry_run:
@@ -108,7 +120,8 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
             )
         say("dry run: nothing was computed")
         return
-    study = build_study(resolved.config)
+    study = build_study(resolved.config, generators)
+    inputs = fingerprint(resolved.config)
     run = RunDirectory.create(
         out,
         name=_run_name(resolved),
@@ -117,6 +130,7 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
     )
     with run.keeping_records():
         run.write_json("plan.json", plan)
+        run.write_json("inputs.json", inputs)
     finish(study, resolved.config, run, json_output=json_output, quiet=quiet)
 
 

@@ -65,10 +65,12 @@ def resume(
     from mlvgm.cli.run import finish
     from mlvgm.runs.build import build_study
     from mlvgm.runs.config import load_config
+    from mlvgm.runs.inputs import check_unchanged
     from mlvgm.runs.rundir import RunDirectory, environment
 
     directory = RunDirectory.open(run)
     config = load_config(directory.config)
+    check_unchanged(directory.read_json("inputs.json"), config)
     before = directory.read_json("environment.json")
     now = environment(device=config.device, threads=config.threads)
     for key in ("versions", "plugins", "python"):

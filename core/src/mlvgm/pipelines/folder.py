@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
-from mlvgm.errors import InputError
-from mlvgm.files import check_writable
+from mlvgm.errors import InputError, Stopped
+from mlvgm.files import check_writable, disk_is_full, write_bytes
 from mlvgm.noise import Keys
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.purifier import Purifier
@@ -52,6 +53,7 @@ def purify_folder(
 
     Raises:
         InputError: an image is broken, or ``out`` is not empty or not writable. Nothing is written then.
+        Stopped: the disk is full; what is written stays, each file whole.
     """
     count = data.size("test")
     if not count:
@@ -72,15 +74,25 @@ def purify_folder(
         with torch.no_grad():
             purified = purifier.purify(images.to(device), purifier.noise(keys)).clamp(0, 1).cpu()
         for index, image in zip(ids, purified, strict=True):
-            write_png(out / names[index], image)
+            try:
+                write_png(out / names[index], image)
+            except OSError as error:
+                if disk_is_full(error):
+                    raise Stopped(
+                        f"the disk is full; {index} of {count} images are purified, in '{out}'",
+                        hint="free some space and choose another --out",
+                    ) from None
+                raise
         progress(ids[-1] + 1, count, "")
     return count
 
 
 def write_png(path: Path, image: torch.Tensor) -> None:
-    """Write an image (C, H, W) in [0, 1] as 8-bit PNG, rounding to nearest."""
+    """Write an image (C, H, W) in [0, 1] as 8-bit PNG, rounding to nearest; the file is whole or absent."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = (image * 255).round().to(torch.uint8).movedim(0, 2).numpy()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(path)
+    content = BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(content, format="PNG")
+    write_bytes(path, content.getvalue())

@@ -48,6 +48,8 @@ class RowResult:
         forwards: forward passes of the attack, images × draws.
         backwards: backward passes.
         violations: images whose candidate left ball or box and was refused.
+        differentiable: the purifier is.
+        paths: how gradients reached the attack: ``exact``, ``bpda``, ``transfer``, or none.
     """
 
     label: str
@@ -61,6 +63,8 @@ class RowResult:
     forwards: int
     backwards: int
     violations: int
+    differentiable: bool = True
+    paths: tuple[str, ...] = ()
 
 
 def units(labels: Iterable[str], samples: Sequence[int], *, block: int) -> list[Unit]:
@@ -109,7 +113,8 @@ def run_unit(
     keys = Keys.of(seed=protocol.seed, purpose="picture", samples=unit.samples)
     with torch.no_grad():
         purified = defence.purify(attacked.images, keys)
-    return record(unit, labels, attacked, attack=attack.info.name), {
+    outcome = record(unit, labels, attacked, attack=attack.info.name)
+    return outcome | {"differentiable": defence.differentiable}, {
         "original": images,
         "adversarial": attacked.images.cpu(),
         "purified": purified.cpu(),
@@ -132,6 +137,7 @@ def record(unit: Unit, labels: torch.Tensor, attacked: Attacked, *, attack: str)
         "violations": attacked.violations.tolist(),
         "forwards": attacked.forwards,
         "backwards": attacked.backwards,
+        "paths": list(attacked.paths),
         "seconds": attacked.seconds,
         "decision_seconds": attacked.decision_seconds,
     }
@@ -164,4 +170,7 @@ def summarise(label: str, records: Sequence[Mapping[str, Any]]) -> RowResult:
         forwards=sum(item["forwards"] for item in records),
         backwards=sum(item["backwards"] for item in records),
         violations=sum(pooled("violations")),
+        # Absent from the records of earlier versions, which knew exact gradients only.
+        differentiable=all(item.get("differentiable", True) for item in records),
+        paths=tuple(records[0].get("paths", ())),
     )

@@ -85,6 +85,9 @@ class Component:
         capabilities: what it can do, in plain values, for plans and refusals.
         weights: weights that ship with it.
         recipes: generators only: ways of purifying with it, the default first.
+        converter: ``"module:attribute"`` of ``convert(container) -> Converted | None``, which turns checkpoints of other
+            code bases into weights of this component and returns None for those of other families
+            (:mod:`mlvgm.weights.container`).
         argument: name of the configuration field that gets what follows the colon in ``NAME:ARGUMENT``.
         api: protocol version it was written against.
     """
@@ -95,5 +98,6 @@ class Component:
     capabilities: Mapping[str, str | int | bool] = field(default_factory=dict)
     weights: tuple[Weights, ...] = ()
     recipes: tuple[Recipe, ...] = ()
+    converter: str | None = None
     argument: str | None = None
     api: tuple[int, int] = API_VERSION

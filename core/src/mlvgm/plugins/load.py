@@ -138,6 +138,18 @@ def factory(resolved: Resolved) -> Callable[..., Any]:
     return found
 
 
+def converter(resolved: Resolved) -> Callable[..., Any]:
+    """The callable that turns other code bases' checkpoints into weights of the component; imports torch.
+
+    Raises:
+        PluginError: there is none, or it does not load.
+    """
+    if resolved.component.converter is None:
+        raise PluginError(f"{noun(resolved.entry.kind)} '{resolved.entry.name}' converts no checkpoints")
+    found: Callable[..., Any] = _load(resolved.entry, resolved.component.converter)
+    return found
+
+
 def build(
     kind: str, reference: str, options: Mapping[str, Any] | None = None, *, index: Index | None = None, **parts: Any
 ) -> Any:

@@ -13,7 +13,30 @@ if TYPE_CHECKING:
 
     from mlvgm.target import Target
 
-Norm = Literal["Linf", "L2"]
+Norm = Literal["Linf", "L2", "L1"]
+Access = Literal["gradient", "score", "label", "classifier"]
+Gradient = Literal["auto", "exact", "bpda"]
+Path = Literal["exact", "bpda", "transfer"]
+
+
+def gradient_paths(access: Access, *, differentiable: bool, gradient: Gradient = "auto") -> tuple[Path, ...]:
+    """How gradients reach an attack: through the defence, exact or approximate (BPDA), or of the bare classifier.
+
+    Args:
+        access: what the attack uses.
+        differentiable: the purifier is.
+        gradient: what the user asked for.
+
+    >>> gradient_paths("gradient", differentiable=False), gradient_paths("score", differentiable=False)
+    (('bpda', 'transfer'), ())
+    """
+    if access == "classifier":
+        return ("transfer",)
+    if access != "gradient":
+        return ()
+    if not differentiable:
+        return ("bpda", "transfer")
+    return ("bpda",) if gradient == "bpda" else ("exact",)
 
 
 @dataclass(frozen=True)
@@ -24,14 +47,15 @@ class AttackInfo:
         name: short name, used in records and tables.
         norm: norm of its perturbations, in units of [0, 1] pixels.
         eps: radius of the ball it stays in; None for a minimal-norm attack, which returns the nearest success it finds.
-        access: what it uses of the target: gradients, scores (logits) or only the predicted label.
+        access: what it uses of the target: gradients, scores (logits), only the predicted label, or only the bare
+            classifier behind the purifier (transfer).
         minimum_classes: fewest classes it works with.
     """
 
     name: str
     norm: Norm
     eps: float | None
-    access: Literal["gradient", "score", "label"] = "gradient"
+    access: Access = "gradient"
     minimum_classes: int = 2
 
 
@@ -44,12 +68,15 @@ class AttackContext:
         eot: draws of the defence in each gradient or score estimate (expectation over transformation); 1 where the
             target is deterministic.
         selection: fresh draws on which candidates are compared; 1 where the target is deterministic.
+        stop_at_success: leave an image alone once it is broken. False asks for the largest loss instead, which is what
+            transfers to another model; attacks without a loss to maximise ignore it.
         progress: called now and then with a sentence about what is going on.
     """
 
     keys: Keys
     eot: int = 1
     selection: int = 1
+    stop_at_success: bool = True
     progress: Callable[[str], None] = lambda message: None
 
     def __getitem__(self, index: Any) -> AttackContext:

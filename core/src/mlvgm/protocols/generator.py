@@ -122,8 +122,12 @@ class Encoding(Protocol):
 class Encodes(Protocol):
     """Capability: the generator can find latents of an image and mix them with fresh ones.
 
+    Weights without an encoder do not have it: such a generator is of another class, or sets ``encode`` to None.
+
     Attributes:
         encoder_image: images ``encode`` takes (it may differ from what the generator makes).
+        differentiable: optional, True where it is missing. False says that no gradient leads from ``blend`` back to the
+            images given to ``encode``, which may then come without a graph (latents found by optimisation).
     """
 
     @property

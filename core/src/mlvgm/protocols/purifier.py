@@ -24,7 +24,8 @@ class Purifier(Protocol):
 
     Attributes:
         stochastic: the result depends on the noise. A deterministic purifier still takes noise, and ignores it.
-        differentiable: exact gradients flow from the purified to the given image.
+        differentiable: exact gradients flow from the purified to the given image. Where they do not, attacks follow
+            approximate ones (BPDA), for which the purified image has the given one's shape.
     """
 
     @property

@@ -12,9 +12,10 @@ from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.harness import Protocol, check_attackable
 from mlvgm.noise import Keys
-from mlvgm.plugins.load import build
+from mlvgm.plugins.load import Resolved, build, component
 from mlvgm.protocols.attack import Attack
 from mlvgm.protocols.data import Dataset
+from mlvgm.protocols.generator import Encodes
 from mlvgm.protocols.train import Trainable
 from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, Named, PurifyConfig, Row
 from mlvgm.runs.settings import Settings, nest, part, refuse_others
@@ -55,8 +56,34 @@ def build_data(config: PurifyConfig) -> tuple[Dataset, tuple[int, ...]]:
     return data, tuple(range(size if config.limit is None else min(config.limit, size)))
 
 
-def build_study(config: PurifyConfig) -> Study:
+def build_generators(config: PurifyConfig) -> dict[str, Any]:
+    """The generators of all rows by their configuration as JSON, each loaded once."""
+    named = {row.generator.model_dump_json(): row.generator for row in config.rows if row.generator is not None}
+    return {key: build_named("generator", one).to(config.device) for key, one in named.items()}
+
+
+def without_encoder(config: PurifyConfig, generators: Mapping[str, Any]) -> tuple[int, ...]:
+    """Numbers of the rows whose purifier needs an encoder and that have none: neither named nor the generator's own."""
+    return tuple(
+        number
+        for number, row in enumerate(config.rows)
+        if row.generator is not None
+        and row.encoder is None
+        and lacks_encoder(component("purifiers", row.purifier.name), generators[row.generator.model_dump_json()])
+    )
+
+
+def lacks_encoder(purifier: Resolved, generator: Any) -> bool:
+    """Whether the purifier needs an encoder and the generator has none."""
+    return bool(purifier.component.capabilities.get("needs_encoder")) and not isinstance(generator, Encodes)
+
+
+def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = None) -> Study:
     """Load everything a run needs; all inputs are checked here, before a run directory is made.
+
+    Args:
+        config: the resolved configuration.
+        generators: what :func:`build_generators` gave, if they are loaded already.
 
     Raises:
         MlvgmError: weights, data, classifier or options are not what they should be.
@@ -69,14 +96,17 @@ def build_study(config: PurifyConfig) -> Study:
         if bool((labels < 0).any()):
             raise InputError(f"images of split '{config.split}' of data '{config.data.name}' have no labels")
     classifier = build_named("classifier", config.classifier, data=data.info).to(config.device)
-    generators: dict[str, Any] = {}
+    loaded = build_generators(config) if generators is None else generators
+    encoding: dict[tuple[str, str], Any] = {}
 
     def generator_of(row: Row) -> Any:
         if row.generator is None:
             return None
-        key = row.generator.model_dump_json()
-        if key not in generators:
-            generator = build_named("generator", row.generator)
+        key = (row.generator.model_dump_json(), "" if row.encoder is None else row.encoder.model_dump_json())
+        if key not in encoding:
+            generator = loaded[key[0]]
+            if row.encoder is not None:
+                generator = build_named("encoder", row.encoder, generator=generator)
             # An encoder may take another size than the generator makes; the purifier works in the encoder's.
             shape = getattr(generator, "encoder_image", generator.image).shape
             if shape != data.info.image.shape:
@@ -85,8 +115,8 @@ def build_study(config: PurifyConfig) -> Study:
                     f"data set '{data.info.name}' has {data.info.image.shape}",
                     hint="choose weights trained on this data",
                 )
-            generators[key] = generator.to(config.device)
-        return generators[key]
+            encoding[key] = generator
+        return encoding[key]
 
     attack: Attack = build_named("attack", config.attack)
     probe = data.batch(config.split, samples[:1])[0].to(config.device)
@@ -96,12 +126,17 @@ def build_study(config: PurifyConfig) -> Study:
             raise ConfigError(f"two rows are called '{row.label}'")
         purifier = build_named("purifier", row.purifier, generator=generator_of(row)).to(config.device)
         defence = Defence(classifier, purifier, votes=config.votes, rule=config.rule)
-        check_attackable(defence, attack.info)
+        check_attackable(defence, attack.info, gradient=config.gradient)
         with torch.no_grad():  # what does not fit the images is refused now, not in the first unit
             defence.draw(probe, Keys.of(seed=config.seed, purpose="probe", samples=samples[:1]))
         defences[row.label] = defence
     protocol = Protocol(
-        eot=config.eot, selection=config.selection, score=config.score, seed=config.seed, memory=config.memory
+        eot=config.eot,
+        selection=config.selection,
+        score=config.score,
+        seed=config.seed,
+        memory=config.memory,
+        gradient=config.gradient,
     )
     return Study(data, attack, defences, samples, protocol)
 

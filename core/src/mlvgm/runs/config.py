@@ -22,6 +22,7 @@ COMPONENTS: dict[str, Kind] = {
     "classifier": "classifiers",
     "attack": "attacks",
     "generator": "generators",
+    "encoder": "encoders",
     "purifier": "purifiers",
 }
 DEFAULT_NAMES = {
@@ -29,6 +30,7 @@ DEFAULT_NAMES = {
     "classifier": "fashion-cnn",
     "attack": "autoattack",
     "generator": "nvae",
+    "encoder": "inversion",
     "purifier": "mlvgm",
 }
 
@@ -53,6 +55,7 @@ class Row(BaseModel):
     label: str = Field(description="row of the table; names its work units")
     note: str = Field("", description="said wherever its numbers appear")
     generator: Named | None = Field(None, description="generator the purifier uses")
+    encoder: Named | None = Field(None, description="finds latents in place of the generator's own encoder, if any")
     purifier: Named = Field(description="purifier in front of the classifier")
 
 
@@ -79,6 +82,10 @@ class PurifyConfig(BaseModel):
     score: int = Field(20, ge=20, description="fresh draws of the final score")
     block: int = Field(16, ge=1, description="images in a work unit")
     memory: int = Field(512, ge=1, description="most images × draws in one differentiated pass")
+    gradient: Literal["auto", "exact", "bpda"] = Field(
+        "auto",
+        description="what attacks follow through purifiers; auto: exact, or BPDA where there is no exact gradient",
+    )
     device: str = Field("cpu", description="torch device")
     threads: int = Field(ge=1, description="CPU threads; recorded and reused on resume")
     fail_under: float | None = Field(
@@ -88,6 +95,14 @@ class PurifyConfig(BaseModel):
     classifier: Named
     attack: Named
     rows: tuple[Row, ...] = Field(description="defences compared on the same images", min_length=1)
+
+    def components(self) -> list[tuple[str, Named]]:
+        """Every component with its kind as in :data:`COMPONENTS`; those of rows as often as they stand there."""
+        found = [("data", self.data), ("classifier", self.classifier), ("attack", self.attack)]
+        for row in self.rows:
+            parts = (("purifier", row.purifier), ("generator", row.generator), ("encoder", row.encoder))
+            found += [(kind, named) for kind, named in parts if named is not None]
+        return found
 
 
 @dataclass(frozen=True)

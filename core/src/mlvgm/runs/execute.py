@@ -16,6 +16,7 @@ from mlvgm.pipelines.purify import RowResult, Unit, run_unit, summarise, units
 from mlvgm.plugins.hooks import Hooks
 from mlvgm.runs.build import Study
 from mlvgm.runs.config import PurifyConfig
+from mlvgm.runs.plan import row_note
 from mlvgm.runs.rundir import RunDirectory
 
 
@@ -113,7 +114,8 @@ def results(config: PurifyConfig, done: dict[str, dict[str, Any]]) -> dict[str, 
     for row in config.rows:
         records = [record for record in done.values() if record["defence"] == row.label]
         if records:
-            rows.append(dataclasses.asdict(summarise(row.label, records)) | {"note": row.note})
+            result = summarise(row.label, records)
+            rows.append(dataclasses.asdict(result) | {"note": row_note(row, result)})
     return {"schema": 1, "partial": config.limit is not None, "rows": rows}
 
 

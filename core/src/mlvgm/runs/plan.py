@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
 
 from mlvgm.plugins.load import Resolved, component
+from mlvgm.protocols.attack import Access, Path, gradient_paths
 from mlvgm.protocols.data import DataInfo
 from mlvgm.runs.config import COMPONENTS, Named, PurifyConfig, Row
 
+if TYPE_CHECKING:
+    from mlvgm.pipelines.purify import RowResult
 
-def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int) -> dict[str, str]:
-    """What is about to happen, as titled lines."""
+_PATHS: Mapping[tuple[Path, ...], str] = {
+    ("exact",): "exact, through the whole defence: purifier, clamp and classifier, with the noise of each draw",
+    ("bpda",): "BPDA: exact values, the identity for the purifier's derivative",
+    ("bpda", "transfer"): (
+        "the purifier is not differentiable, so BPDA (exact values, the identity for its derivative) and transfer from "
+        "the bare classifier; the worse image counts"
+    ),
+    ("transfer",): "of the bare classifier only; attacks through the purifier may find more",
+}
+
+
+def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int, loaded: bool = False) -> dict[str, str]:
+    """What is about to happen, as titled lines.
+
+    Args:
+        config: the resolved configuration.
+        data: the data set.
+        images: how many of it are used.
+        loaded: the generators are, so it is known which of them have an encoder.
+    """
     attack = component("attacks", config.attack.name)
-    main = config.rows[0]
-    resolved = [component(COMPONENTS[kind], named.name) for kind, named in _components(config)]
+    resolved = [component(COMPONENTS[kind], named.name) for kind, named in config.components()]
     return {
         "plugins": ", ".join(dict.fromkeys(f"{item.entry.distribution} {item.entry.version}" for item in resolved)),
         "data": f"{data.name}, {config.split} split, first {images} images ({data.source}; licence {data.licence})",
@@ -21,7 +42,8 @@ def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int) -> dict[st
         "threat model": _threat(attack, config.attack.options),
         "attack": f"{config.attack.name}: {attack.component.summary}",
         "defences": "; ".join(row.label + (f" ({row.note})" if row.note else "") for row in config.rows),
-        "gradient path": _gradient_path(attack, main),
+        "encoder": _encoders(config, loaded=loaded),
+        "gradient path": _gradient_path(attack, config),
         "randomness": (
             f"{config.votes} votes ({config.rule}) in a deployed decision; {config.eot} draws in each gradient; "
             f"candidates compete on {config.selection} fresh draws; scored once on "
@@ -50,18 +72,9 @@ def _generator(config: PurifyConfig) -> str:
     return next((row.generator.name for row in config.rows if row.generator), "nvae")
 
 
-def _components(config: PurifyConfig) -> list[tuple[str, Named]]:
-    found = [("data", config.data), ("classifier", config.classifier), ("attack", config.attack)]
-    for row in config.rows:
-        found.append(("purifier", row.purifier))
-        if row.generator is not None:
-            found.append(("generator", row.generator))
-    return found
-
-
 def _weights(config: PurifyConfig) -> list[list[str]]:
     lines = []
-    for kind, named in _components(config):
+    for kind, named in config.components():
         name = named.options.get("weights")
         if name is None:
             continue
@@ -78,24 +91,72 @@ def _component(kind: str, named: Named) -> Resolved:
     return component(COMPONENTS[kind], named.name)
 
 
-def _access(attack: Resolved) -> str:
-    return str(attack.component.capabilities.get("access", "gradient"))
+def row_note(row: Row, result: RowResult) -> str:
+    """What must be said wherever a row's numbers appear: its note, a found encoding, approximate gradients."""
+    approximate = "" if result.differentiable else "not differentiable"
+    if "bpda" in result.paths:
+        approximate += "; attacked through " + " and ".join(_SHORT[path] for path in result.paths)
+    return "; ".join(part for part in (row.note, _encoder(row), approximate.removeprefix("; ")) if part)
+
+
+_SHORT: Mapping[str, str] = {"exact": "exact gradients", "bpda": "BPDA", "transfer": "transfer"}
+
+
+def _encoder(row: Row) -> str:
+    if row.encoder is None:
+        return ""
+    return f"{_component('encoder', row.encoder).component.summary} ({_options(row.encoder.options)})"
+
+
+def _encoders(config: PurifyConfig, *, loaded: bool) -> str:
+    """How the latents of images are found, rows of one kind together."""
+    own = "the generator's own" if loaded else "the generator's own; inversion where its weights have none"
+    found: dict[str, list[str]] = {}
+    for row in config.rows:
+        if row.generator is not None:
+            found.setdefault(_encoder(row) or own, []).append(row.label)
+    return _grouped(found) or "none"
+
+
+def _gradient_path(attack: Resolved, config: PurifyConfig) -> str:
+    """How gradients reach the attack, rows of one kind together."""
+    access = _access(attack)
+    if access in ("score", "label"):
+        return f"none: the attack uses {access}s only; attacks on gradients may find more"
+    found: dict[str, list[str]] = {}
+    for row in config.rows:
+        paths = gradient_paths(access, differentiable=_differentiable(row), gradient=config.gradient)
+        found.setdefault(_PATHS[paths], []).append(row.label)
+    return _grouped(found)
+
+
+def _differentiable(row: Row) -> bool:
+    parts = [_component("purifier", row.purifier)]
+    if row.encoder is not None:
+        parts.append(_component("encoder", row.encoder))
+    elif row.generator is not None:
+        parts.append(_component("generator", row.generator))
+    return all(part.component.capabilities.get("differentiable", True) for part in parts)
+
+
+def _grouped(texts: Mapping[str, list[str]]) -> str:
+    """The first text, and for the others the rows they are of."""
+    first, *others = texts or [""]
+    return "; ".join([first, *(f"{', '.join(texts[other])}: {other}" for other in others)])
+
+
+def _access(attack: Resolved) -> Access:
+    return cast("Access", attack.component.capabilities.get("access", "gradient"))
 
 
 def _threat(attack: Resolved, options: Mapping[str, object]) -> str:
     ball = f"{options.get('norm', '?')} distance ≤ {options.get('eps', '?')} in [0, 1] pixels"
-    if _access(attack) != "gradient":
-        return f"black box, {ball}, the attacker sees only the {_access(attack)}s of the whole defence"
-    return f"white box, {ball}, the attacker knows everything but the noise to come"
-
-
-def _gradient_path(attack: Resolved, row: Row) -> str:
-    if _access(attack) != "gradient":
-        return f"none: the attack uses {_access(attack)}s only; attacks on gradients may find more"
-    purifier = component("purifiers", row.purifier.name).component
-    if not purifier.capabilities.get("differentiable", True):
-        return "none: the purifier is not differentiable, only attacks on scores or labels apply"
-    return "exact, through the whole defence: purifier, clamp and classifier, with the noise of each draw"
+    access = _access(attack)
+    if access == "gradient":
+        return f"white box, {ball}, the attacker knows everything but the noise to come"
+    if access == "classifier":
+        return f"grey box, {ball}, the attacker knows the classifier and nothing of the purifier"
+    return f"black box, {ball}, the attacker sees only the {access}s of the whole defence"
 
 
 def _options(options: Mapping[str, object]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ BASELINES = (
     Recipe("noise only", {"purifier.name": "noise"}, note="Gaussian noise before the classifier"),
     Recipe("blur only", {"purifier.name": "blur"}, note="Gaussian blur before the classifier"),
 )
+
+_OF_ROWS = ("generator", "encoder", "purifier")
 
 
 def collect(
@@ -64,7 +66,7 @@ def resolve(settings: Settings, *, threads: int) -> ResolvedConfig:
         chosen = _options(name, part(settings, name), budget)
         values |= {f"{name}.{key}": value for key, value in chosen.items()}
     if "rows" in settings:
-        idle = [key for key in settings if key.split(".")[0] in ("generator", "purifier")]
+        idle = [key for key in settings if key.split(".")[0] in _OF_ROWS]
         if idle:
             raise ConfigError(f"'{idle[0]}' has no effect: the configuration lists its rows", hint="edit them there")
         listed = settings["rows"].value
@@ -80,6 +82,19 @@ def resolve(settings: Settings, *, threads: int) -> ResolvedConfig:
     values |= {f"rows.{number}.{key}": value for number, row in enumerate(rows) for key, value in row.items()}
     defaults = {key: "default" for key in flatten(config.model_dump(exclude={"rows"})) if key not in values}
     return ResolvedConfig(config, defaults | {key: value.source for key, value in values.items()})
+
+
+def with_default_encoder(resolved: ResolvedConfig, rows: Collection[int]) -> ResolvedConfig:
+    """The configuration in which ``rows``, whose generators turned out to have no encoder, get the default one."""
+    if not rows:
+        return resolved
+    chosen = _options("encoder", {}, resolved.config.budget)
+    chosen = {key: Setting(value.value, "the generator has no encoder") for key, value in chosen.items()}
+    tree = resolved.config.model_dump(mode="json")
+    for number in rows:
+        tree["rows"][number]["encoder"] = _tree(chosen)
+    sources = {f"rows.{number}.encoder.{key}": value.source for number in rows for key, value in chosen.items()}
+    return ResolvedConfig(checked(tree), {**resolved.sources, **sources})
 
 
 def resolved_component(name: str, settings: Mapping[str, Setting]) -> Resolved:
@@ -105,8 +120,8 @@ def _options(name: str, settings: Mapping[str, Setting], budget: str) -> dict[st
 
 
 def recipe_settings(settings: Settings) -> dict[str, Setting]:
-    """``generator.*`` and ``purifier.*`` settings of the first row: the default recipe under the user's own."""
-    user = {key: value for key, value in settings.items() if key.split(".")[0] in ("generator", "purifier")}
+    """Settings of the first row's own components: the default recipe under the user's own."""
+    user = {key: value for key, value in settings.items() if key.split(".")[0] in _OF_ROWS}
     if _other_purifier(user):  # recipes are ways of using the mlvgm purifier
         return user
     return {key: Setting(value, "recipe") for key, value in _recipes(user)[0].options.items()} | user
@@ -143,11 +158,15 @@ def _under(recipe: Recipe) -> dict[str, Setting]:
 
 def _row(label: str, note: str, settings: Settings, budget: str) -> dict[str, Setting]:
     row = {"label": Setting(label, "recipe"), "note": Setting(note, "recipe")}
-    purifier = part(settings, "purifier")
-    if resolved_component("purifier", purifier).component.capabilities.get("needs_generator"):
-        generator = _options("generator", part(settings, "generator"), budget)
-        row |= {f"generator.{key}": value for key, value in generator.items()}
-    return row | {f"purifier.{key}": value for key, value in _options("purifier", purifier, budget).items()}
+    parts = {name: part(settings, name) for name in _OF_ROWS}
+    needs = resolved_component("purifier", parts["purifier"]).component.capabilities
+    if not needs.get("needs_generator"):
+        del parts["generator"]
+    if not (parts["encoder"] and needs.get("needs_encoder")):
+        del parts["encoder"]
+    for name, given in parts.items():
+        row |= {f"{name}.{key}": value for key, value in _options(name, given, budget).items()}
+    return row
 
 
 def _tree(settings: Settings) -> dict[str, Any]:

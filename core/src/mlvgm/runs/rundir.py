@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlvgm.errors import InputError, Stopped
-from mlvgm.files import write_bytes, write_text
+from mlvgm.files import disk_is_full, write_bytes, write_text
 from mlvgm.runs import records
 
 if TYPE_CHECKING:
@@ -31,9 +30,9 @@ State = Literal["running", "finished", "stopped", "failed"]
 class RunDirectory:
     """One run on disk.
 
-    ``config.yaml`` (resolved, re-runnable), ``environment.json``, ``records.jsonl`` (one line a finished unit),
-    ``images/UNIT.safetensors``, ``status.json``, ``metrics.json`` and ``report.html``. Files are replaced atomically;
-    records are appended and synced.
+    ``config.yaml`` (resolved, re-runnable), ``inputs.json`` (hashes of configuration and weights),
+    ``environment.json``, ``records.jsonl`` (one line a finished unit), ``images/UNIT.safetensors``, ``status.json``,
+    ``metrics.json`` and ``report.html``. Files are replaced atomically; records are appended and synced.
     """
 
     path: Path
@@ -128,7 +127,7 @@ class RunDirectory:
         try:
             yield
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if disk_is_full(error):
                 raise Stopped(
                     f"the disk is full; every finished unit is safe in '{self.path}'",
                     hint=f"free some space, then `mlvgm runs resume {self.path}`",

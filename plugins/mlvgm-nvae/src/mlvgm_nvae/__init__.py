@@ -10,6 +10,7 @@ nvae = Component(
     summary="NVAE, a hierarchical VAE with its encoder; eight latents for Fashion-MNIST 32×32, weights included",
     factory="mlvgm_nvae.config:nvae",
     config="mlvgm_nvae.config:NVAEConfig",
+    converter="mlvgm_nvae.loaders.containers:convert",
     capabilities={"encodes": True, "inverts": True},
     weights=(
         Weights(
@@ -55,4 +56,12 @@ train_nvae = Component(
     summary="trains NVAE: evidence lower bound with KL warm-up, on clean or noisy inputs",
     factory="mlvgm_nvae.training:NVAETraining",
     config="mlvgm_nvae.training_config:NVAETrainingConfig",
+)
+
+vdvae_generator = Component(
+    summary="VDVAE, a very deep hierarchical VAE with its encoder, from official checkpoints",
+    factory="mlvgm_nvae.vdvae.config:vdvae",
+    config="mlvgm_nvae.vdvae.config:VDVAEConfig",
+    converter="mlvgm_nvae.vdvae.loader:convert",
+    capabilities={"encodes": True, "inverts": True},
 )

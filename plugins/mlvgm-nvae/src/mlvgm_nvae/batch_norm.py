@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mlvgm.noise import Keys
-from mlvgm_nvae.generator import NVAEGenerator, NVAESampling
+from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
 from mlvgm_nvae.network import NVAE
 
 
@@ -27,7 +27,7 @@ def reestimate_batch_norm(model: NVAE, *, temperature: float, seed: int, batches
         batch: samples in each.
     """
     model = copy.deepcopy(model)
-    generator = NVAEGenerator(model, sampling=NVAESampling(temperature))
+    generator = HierarchicalGenerator(model, sampling=HierarchicalSampling(temperature))
     # Batches are normalised by their own statistics while these are collected, as in training.
     layers = [layer for layer in model.decoder.modules() if isinstance(layer, nn.BatchNorm2d)]
     momenta = [layer.momentum for layer in layers]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 import mlvgm_nvae
-from mlvgm.errors import InputError
+from mlvgm.weights import load as core
 from mlvgm_nvae.fold import fold
-from mlvgm_nvae.generator import NVAEGenerator, NVAESampling
-from mlvgm_nvae.loaders.containers import is_published, load_published
+from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
+from mlvgm_nvae.loaders.containers import convert
 from mlvgm_nvae.network import NVAE
-from mlvgm_nvae.weights import load
+from mlvgm_nvae.weights import FORMAT, network_of
 
 
 class NVAEConfig(BaseModel):
@@ -33,14 +32,14 @@ class NVAEConfig(BaseModel):
     )
 
 
-def nvae(config: NVAEConfig) -> NVAEGenerator:
+def nvae(config: NVAEConfig) -> HierarchicalGenerator:
     """The generator that ``config`` describes, folded for evaluation.
 
     Raises:
         InputError: the weights are missing, corrupt or of something else.
     """
     model = fold(load_weights(config.weights, temperature=config.temperature))
-    return NVAEGenerator(model, sampling=NVAESampling(config.temperature, config.likelihood))
+    return HierarchicalGenerator(model, sampling=HierarchicalSampling(config.temperature, config.likelihood))
 
 
 def load_weights(name: str, *, temperature: float | None = None) -> NVAE:
@@ -53,13 +52,8 @@ def load_weights(name: str, *, temperature: float | None = None) -> NVAE:
     Raises:
         InputError: nothing has that name, or the file is not usable.
     """
-    shipped = {weights.name: weights for weights in mlvgm_nvae.nvae.weights}
-    if name in shipped:
-        package, _, file = shipped[name].file.partition(":")
-        with resources.as_file(resources.files(package) / file) as path:
-            return load(path, sha256=shipped[name].sha256 or None)
-    path = Path(name).expanduser()
-    if not path.exists():
-        names = ", ".join(sorted(shipped))
-        raise InputError(f"nvae weights '{name}': neither shipped ({names}) nor an existing file")
-    return load_published(path, temperature=temperature) if is_published(path) else load(path)
+    options = {} if temperature is None else {"temperature": temperature}
+    content = core.load_weights(
+        name, shipped=mlvgm_nvae.nvae.weights, formats=(FORMAT,), convert=convert, options=options
+    )
+    return network_of(content, Path(name))

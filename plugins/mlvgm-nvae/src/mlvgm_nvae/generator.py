@@ -1,4 +1,4 @@
-"""NVAE as a multi-latent generator: latents are the groups, base noise is each group's standard-normal draw."""
+"""A hierarchical VAE as a multi-latent generator: a latent is a group, base noise its standard-normal draw."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise, normal, uniform
 from mlvgm.protocols.generator import NuisanceSpec
 from mlvgm_nvae.encoding import NVAEEncoding
+from mlvgm_nvae.hierarchical import HierarchicalVAE
 from mlvgm_nvae.likelihood import UNIFORM_MARGIN
-from mlvgm_nvae.network import NVAE
 
 
 @dataclass(frozen=True)
-class NVAESampling:
+class HierarchicalSampling:
     """Options of sampling.
 
     Args:
@@ -38,8 +38,8 @@ class NVAESampling:
             raise unknown("likelihood", str(self.likelihood), ["mean", "sample"])
 
 
-class NVAEGenerator:
-    """A frozen :class:`~mlvgm_nvae.network.NVAE` behind the generator, encoder and inverse protocols.
+class HierarchicalGenerator:
+    """A frozen hierarchical VAE (NVAE, VDVAE) behind the generator, encoder and inverse protocols.
 
     Args:
         model: the network; it is put into evaluation mode and its parameters are frozen.
@@ -48,15 +48,15 @@ class NVAEGenerator:
     Example:
         >>> from mlvgm_nvae.architecture import light
         >>> from mlvgm_nvae.network import build
-        >>> generator = NVAEGenerator(build(light(), seed=0))
+        >>> generator = HierarchicalGenerator(build(light(), seed=0))
         >>> noise = generator.draw_noise(Keys.of(seed=0, purpose="example", samples=[0, 1]))
         >>> generator.generate(noise).shape
         torch.Size([2, 1, 32, 32])
     """
 
-    def __init__(self, model: NVAE, *, sampling: NVAESampling | None = None) -> None:
+    def __init__(self, model: HierarchicalVAE, *, sampling: HierarchicalSampling | None = None) -> None:
         self.model = model.eval().requires_grad_(False)
-        self.sampling = sampling or NVAESampling()
+        self.sampling = sampling or HierarchicalSampling()
 
     @property
     def latents(self) -> tuple[LatentSpec, ...]:
@@ -85,7 +85,7 @@ class NVAEGenerator:
 
     @property
     def device(self) -> torch.device:
-        return self.model.decoder.constant.device
+        return next(self.model.parameters()).device
 
     def to(self, device: torch.device | str) -> Self:
         """The same generator on ``device``."""
@@ -101,7 +101,7 @@ class NVAEGenerator:
         """
         for name in options:
             if name not in ("temperature", "likelihood"):
-                raise unknown("sampling option of nvae", name, ["temperature", "likelihood"])
+                raise unknown(f"sampling option of {self.model.name}", name, ["temperature", "likelihood"])
         changed = copy.copy(self)
         changed.sampling = replace(self.sampling, **options)
         return changed
@@ -113,7 +113,9 @@ class NVAEGenerator:
             ConfigError: ``tied``: the latents of an NVAE differ in shape, none can read another's noise.
         """
         if tied:
-            raise ConfigError("nvae has no tied noise", hint="its latents differ in shape; use tied=False")
+            raise ConfigError(
+                f"{self.model.name} has no tied noise", hint="its latents differ in shape; use tied=False"
+            )
         values = tuple(normal(keys, spec.name, spec.noise_shape).to(self.device) for spec in self.latents)
         nuisance = {spec.name: _inside(uniform(keys, spec.name, spec.shape)).to(self.device) for spec in self.nuisances}
         return Noise(values, tuple(range(len(values))), nuisance=nuisance)
@@ -155,7 +157,7 @@ class NVAEGenerator:
         """Encoder features of images (B, C, H, W) in [0, 1]."""
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image.shape:
             expected = "×".join(map(str, self.image.shape))
-            raise InputError(f"nvae encodes batches of {expected} images, got shape {tuple(images.shape)}")
+            raise InputError(f"{self.model.name} encodes batches of {expected} images, got shape {tuple(images.shape)}")
         return NVAEEncoding(self.model.encode(images))
 
     def blend(self, encoding: NVAEEncoding, source: Noise | NVAEEncoding, alphas: Sequence[float]) -> Blended:
@@ -201,7 +203,7 @@ class NVAEGenerator:
     def _check(self, encoding: NVAEEncoding, source: Noise | NVAEEncoding, alphas: Sequence[float]) -> None:
         count = len(self.model.decoder.groups)
         if len(alphas) != count:
-            raise ConfigError(f"nvae has {count} latents, got {len(alphas)} alphas")
+            raise ConfigError(f"{self.model.name} has {count} latents, got {len(alphas)} alphas")
         if not all(0 <= alpha <= 1 for alpha in alphas):
             raise ConfigError(f"alphas must be in [0, 1], got {list(alphas)}")
         if len(encoding) == 0 or len(source) % len(encoding):

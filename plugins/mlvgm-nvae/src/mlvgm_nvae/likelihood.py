@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,8 +70,15 @@ class LogisticMixture:
         values = (one_hot * self.means).sum(2) + scales * (logistic.log() - (1 - logistic).log())
         return _autoregressive(values, (one_hot * self.coefficients).sum(2))
 
-    def log_likelihood(self, images: Tensor) -> Tensor:
-        """Log probability in nats of images in [0, 1] on a grid of 256 values, summed over colours, (N, H, W)."""
+    def log_likelihood(self, images: Tensor, *, bits: int = 8, upper_edge: float = 0.99) -> Tensor:
+        """Log probability in nats of images in [0, 1], summed over colours, (N, H, W).
+
+        Args:
+            images: on a grid of 2^``bits`` values.
+            bits: of a colour.
+            upper_edge: pixels in [−1, 1] above it belong to the last bin, which reaches to infinity (NVAE 0.99, where
+                254/255 does too; VDVAE 0.999).
+        """
         pixels = (2 * images - 1).unsqueeze(2)
         means = self.means
         if means.shape[1] == 3:
@@ -78,7 +86,9 @@ class LogisticMixture:
             k = self.coefficients
             shift = torch.stack([torch.zeros_like(k[:, 0]), k[:, 0] * red, k[:, 1] * red + k[:, 2] * green], 1)
             means = means + shift
-        by_component = _discretised_logistic(pixels, means, self.log_scales).sum(1)
+        by_component = _discretised_logistic(
+            pixels, means, self.log_scales, levels=2**bits - 1, upper_edge=upper_edge
+        ).sum(1)
         if self.logits.shape[1] == 1:
             return by_component.squeeze(1)
         return (by_component + self.logits.log_softmax(1)).logsumexp(1)
@@ -114,14 +124,16 @@ def _autoregressive(values: Tensor, coefficients: Tensor) -> Tensor:
     return (torch.stack([red, green, blue], 1) + 1) / 2
 
 
-def _discretised_logistic(pixels: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:
-    """Log probability of the 1/255-wide bin on each side of ``pixels``; the outermost bins reach to infinity."""
+def _discretised_logistic(
+    pixels: Tensor, means: Tensor, log_scales: Tensor, *, levels: int, upper_edge: float
+) -> Tensor:
+    """Log probability of the bin 1/``levels`` to each side of ``pixels``; the outermost bins reach to infinity."""
     centred, precision = pixels - means, (-log_scales).exp()
-    upper, lower = precision * (centred + 1 / 255), precision * (centred - 1 / 255)
+    upper, lower = precision * (centred + 1 / levels), precision * (centred - 1 / levels)
     mass = upper.sigmoid() - lower.sigmoid()
     # Far in a tail the difference of two sigmoids is lost to rounding; the density at the centre stands in for it.
     middle = precision * centred
-    density = middle - log_scales - 2 * functional.softplus(middle) - torch.log(torch.tensor(127.5))
+    density = middle - log_scales - 2 * functional.softplus(middle) - math.log(levels / 2)
     inside = torch.where(mass > 1e-5, mass.clamp(min=1e-10).log(), density)
-    edges = torch.where(pixels > 0.99, -functional.softplus(lower), inside)
+    edges = torch.where(pixels > upper_edge, -functional.softplus(lower), inside)
     return torch.where(pixels < -0.999, upper - functional.softplus(upper), edges)

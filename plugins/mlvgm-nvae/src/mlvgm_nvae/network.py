@@ -44,6 +44,8 @@ class NVAE(nn.Module):
         torch.Size([2, 8])
     """
 
+    name = "nvae"
+
     def __init__(self, architecture: NVAEArchitecture) -> None:
         super().__init__()
         self.architecture = architecture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,8 +14,8 @@ from mlvgm.errors import CheckFailed, ConfigError, InputError
 from mlvgm.noise import Keys, normal, uniform
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
+from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm_nvae.card import write_card
-from mlvgm_nvae.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm_nvae.config import load_weights
 from mlvgm_nvae.evaluation import evaluate
 from mlvgm_nvae.losses import balanced_kl, balancing_targets, bits_per_dimension
@@ -173,7 +172,7 @@ class NVAETraining:
         state = _State(model, average, optimiser, SpectralPenalty(model, seed=context.seed))
         path = context.folder / "checkpoint.pt"
         if context.resume and path.exists():
-            stored = load_checkpoint(path, config=self._identity(context))
+            stored = load_checkpoint(path, identity=self._identity(context))
             model.load_state_dict(stored["model"])
             average.load_state_dict(stored["average"])
             optimiser.load_state_dict(stored["optimiser"])
@@ -183,7 +182,6 @@ class NVAETraining:
 
     def _save(self, state: _State, context: TrainContext) -> None:
         stored = {
-            "config": self._identity(context),
             "model": state.model.state_dict(),
             "average": state.average.state_dict(),
             "optimiser": state.optimiser.state_dict(),
@@ -191,10 +189,10 @@ class NVAETraining:
             "step": state.step,
             "cpu_seconds": state.processor_time(),
         }
-        save_checkpoint(context.folder / "checkpoint.pt", stored)
+        save_checkpoint(context.folder / "checkpoint.pt", stored, identity=self._identity(context))
 
-    def _identity(self, context: TrainContext) -> str:
-        return json.dumps({"seed": context.seed, **self.config.model_dump(mode="json")}, sort_keys=True)
+    def _identity(self, context: TrainContext) -> dict[str, object]:
+        return {"seed": context.seed, **self.config.model_dump(mode="json")}
 
     def _finish(self, state: _State, data: Dataset, context: TrainContext) -> Trained:
         seconds = state.processor_time()

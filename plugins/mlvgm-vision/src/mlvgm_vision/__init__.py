@@ -17,8 +17,14 @@ image_folder = Component(
     argument="path",
 )
 
+shapes = Component(
+    summary="procedural coloured shapes with known factors, coarse to fine, and exact labels",
+    factory="mlvgm_vision.datasets.shapes:shapes",
+    config="mlvgm_vision.datasets.shapes:ShapesConfig",
+)
+
 fashion_cnn = Component(
-    summary="small residual classifier of Fashion-MNIST, weights included",
+    summary="small residual classifier of Fashion-MNIST or of shapes, weights included",
     factory="mlvgm_vision.classifiers.shipped:fashion_cnn",
     config="mlvgm_vision.classifiers.shipped:FashionCNNConfig",
     weights=(
@@ -27,7 +33,14 @@ fashion_cnn = Component(
             file="mlvgm_vision:weights/fashion-cnn.safetensors",
             sha256="a809e908b525389522ebf95fca65ef7f2e012c97e6602b5c10166c4d094c257d",
             licence="MIT",
-            summary="Fashion-MNIST 32×32, 92.2 % of the 10,000 test images",
+            summary="Fashion-MNIST 1×32×32, 92.2 % of the 10,000 test images",
+        ),
+        Weights(
+            name="shapes",
+            file="mlvgm_vision:weights/shapes.safetensors",
+            sha256="bef7013b6cc22a2f997b652b0366b7373454b7049eafcd2a8e9029c735113f30",
+            licence="MIT",
+            summary="shapes 3×32×32, 100 % of the 10,000 test images",
         ),
     ),
 )

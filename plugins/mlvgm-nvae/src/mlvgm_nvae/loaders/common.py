@@ -7,9 +7,6 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from mlvgm_nvae.architecture import NVAEArchitecture
-from mlvgm_nvae.network import build
-
 State = Mapping[str, Tensor]
 
 
@@ -28,14 +25,6 @@ def indices(names: Iterable[str], prefix: str) -> list[int]:
 def count(names: Iterable[str], prefix: str) -> int:
     """How many numbers follow ``prefix``."""
     return len(indices(names, prefix))
-
-
-def completed(architecture: NVAEArchitecture, converted: dict[str, Tensor]) -> dict[str, Tensor]:
-    """``converted`` with the masks of flows where the source does not store them."""
-    if architecture.flows == 0:
-        return converted
-    fresh = build(architecture, seed=0).state_dict()
-    return {**{name: tensor for name, tensor in fresh.items() if name.endswith(".mask")}, **converted}
 
 
 def mixture_order(channels: int, mixtures: int, *, mixture_major: bool) -> Tensor:

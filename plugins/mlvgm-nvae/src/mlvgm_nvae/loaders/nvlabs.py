@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from mlvgm_nvae.architecture import Cell, NVAEArchitecture
-from mlvgm_nvae.loaders.common import State, below, completed, count, indices, mixture_order, mixtures_of, reorder_head
+from mlvgm_nvae.loaders.common import State, below, count, indices, mixture_order, mixtures_of, reorder_head
 
 Item = dict[str, Tensor]
 
@@ -85,7 +85,7 @@ def convert(state: State) -> tuple[NVAEArchitecture, dict[str, Tensor]]:
     if architecture.likelihood == "logistic":
         order = mixture_order(architecture.image[0], architecture.mixtures, mixture_major=False)
         reorder_head(ours, order)
-    return architecture, completed(architecture, ours)
+    return architecture, ours
 
 
 def _items(state: State, prefix: str) -> list[Item]:

@@ -7,7 +7,7 @@ import re
 from torch import Tensor
 
 from mlvgm_nvae.architecture import Cell, NVAEArchitecture
-from mlvgm_nvae.loaders.common import State, below, completed, count, mixture_order, mixtures_of, reorder_head
+from mlvgm_nvae.loaders.common import State, below, count, mixture_order, mixtures_of, reorder_head
 
 _CELL = (
     (re.compile(r"\bresidual\."), "branch."),
@@ -37,7 +37,7 @@ def convert(state: State) -> tuple[NVAEArchitecture, dict[str, Tensor]]:
         converted[ours] = tensor.expand_as(state[name[:-4] + "weight"]) if name.endswith(".mask") else tensor
     order = mixture_order(architecture.image[0], architecture.mixtures, mixture_major=True)
     reorder_head(converted, order)
-    return architecture, completed(architecture, converted)
+    return architecture, converted
 
 
 def infer(state: State) -> NVAEArchitecture:

@@ -58,6 +58,30 @@ class FrozenClassifier(nn.Module):
         logits: Tensor = self.network((images - self.mean) / self.std)
         return logits
 
+    def features(self, images: Tensor) -> Tensor:
+        """What the last linear layer of the network reads: the penultimate features.
+
+        Shape:
+            (N, C, H, W) in [0, 1] → (N, D).
+
+        Raises:
+            InputError: the network has no linear layer, or does not end in one.
+        """
+        layers = [module for module in self.network.modules() if isinstance(module, nn.Linear)]
+        read: list[Tensor] = []
+        handles = [layer.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0])) for layer in layers[-1:]]
+        try:
+            logits = self(images)
+        finally:
+            for handle in handles:
+                handle.remove()
+        if len(read) != 1 or read[0].ndim != 2 or layers[-1].out_features != logits.shape[1]:
+            raise InputError(
+                "features are what the last linear layer of a classifier reads, this one does not end in one",
+                hint="choose another classifier",
+            )
+        return read[0]
+
     def train(self, mode: bool = True) -> Self:
         """Stays in evaluation mode, whatever a library asks for."""
         return self

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from mlvgm.files import write_text
 from mlvgm.protocols.data import DataInfo
+from mlvgm.weights import card
 
 
 def write_card(
@@ -27,39 +25,37 @@ def write_card(
         metrics: final figures.
         test: confusion matrix of the test split, (K, K).
     """
-    content = weights.read_bytes()
-    changed = config.model_dump(exclude_defaults=True)
-    options = "".join(f" --set train.{name}={value}" for name, value in changed.items())
-    lines = [
-        "# fashion-cnn",
-        "",
-        f"A small residual classifier (space-to-depth stem, two stride-2 blocks) of {data.image.height}×"
-        f"{data.image.width} images, trained on the train split of {data.name} ({data.licence}).",
-        "",
-        f"- Command: `mlvgm train classifier fashion-cnn --data {data.name} --seed {seed}{options} --out DIR`",
-        f"- File: {len(content):,} bytes, sha256 `{hashlib.sha256(content).hexdigest()}`, licence MIT",
-        f"- Cost: {metrics['CPU seconds']:.0f} CPU seconds, torch {torch.__version__}",
-        f"- Validation accuracy (last part of the training set, not trained on): {metrics['validation accuracy']:.2%}",
-        f"- Test accuracy, all {int(test.sum()):,} images: **{metrics['test accuracy']:.2%}** (95 % Wilson interval "
-        f"{metrics['test accuracy, low']:.2%} to {metrics['test accuracy, high']:.2%})",
-        "",
-        "Options: " + ", ".join(f"{name} {value}" for name, value in config.model_dump().items()) + ".",
-        "",
-        "## Accuracy of each class on the test split",
-        "",
-        "| class | right | mostly taken for |",
-        "| --- | --- | --- |",
-        *(
-            _row(label, counts, number, data.label_names)
-            for number, (label, counts) in enumerate(zip(data.label_names, test.tolist(), strict=True))
+    return card.write_card(
+        weights,
+        title="fashion-cnn",
+        summary="A small residual classifier (space-to-depth stem, two stride-2 blocks) of "
+        f"{data.image.height}×{data.image.width} images.",
+        command=card.training_command("classifier", "fashion-cnn", config, data=data, seed=seed),
+        data=data,
+        seed=seed,
+        seconds=metrics["CPU seconds"],
+        findings=(
+            "Validation accuracy (last part of the training set, not trained on): "
+            f"{metrics['validation accuracy']:.2%}",
+            f"Test accuracy, all {int(test.sum()):,} images: **{metrics['test accuracy']:.2%}** (95 % Wilson interval "
+            f"{metrics['test accuracy, low']:.2%} to {metrics['test accuracy, high']:.2%})",
         ),
-        "",
-        "It is trained on clean images only and is not robust: small adversarial perturbations change most answers.",
-        "",
-    ]
-    card = weights.with_suffix(".md")
-    write_text(card, "\n".join(lines))
-    return card
+        details=(
+            "Options: " + ", ".join(f"{name} {value}" for name, value in config.model_dump().items()) + ".",
+            "",
+            "## Accuracy of each class on the test split",
+            "",
+            "| class | right | mostly taken for |",
+            "| --- | --- | --- |",
+            *(
+                _row(label, counts, number, data.label_names)
+                for number, (label, counts) in enumerate(zip(data.label_names, test.tolist(), strict=True))
+            ),
+            "",
+            "It is trained on clean images only and is not robust: small adversarial perturbations change most "
+            "answers.",
+        ),
+    )
 
 
 def _row(label: str, counts: list[int], number: int, names: tuple[str, ...]) -> str:

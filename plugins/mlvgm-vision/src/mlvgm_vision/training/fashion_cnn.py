@@ -17,10 +17,10 @@ from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm.statistics import wilson
+from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm_vision.classifiers.fashion_cnn import FashionCNN
 from mlvgm_vision.training.augmentation import augment
 from mlvgm_vision.training.card import write_card
-from mlvgm_vision.training.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm_vision.training.confusion import accuracy, confusion
 
 
@@ -71,7 +71,12 @@ class FashionCNNTrainer:
         optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay, fused=True)
         identity = {**config.model_dump(), "seed": context.seed, "data": data.info.name, "samples": samples}
         file = context.folder / "checkpoint.pt"
-        done, spent = load_checkpoint(file, identity, network, optimiser) if context.resume else (0, 0.0)
+        done, spent = 0, 0.0
+        if context.resume and file.exists():
+            state = load_checkpoint(file, identity=identity)
+            network.load_state_dict(state["network"])
+            optimiser.load_state_dict(state["optimiser"])
+            done, spent = state["done"], state["spent"]
 
         for epoch in range(done, config.epochs):
             start = time.process_time()
@@ -86,7 +91,8 @@ class FashionCNNTrainer:
                 if index == per_epoch - 1:
                     counts = confusion(network, data, "validation", device=context.device)
                     spent += time.process_time() - start
-                    save_checkpoint(file, identity, network, optimiser, done=epoch + 1, spent=spent)
+                    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
+                    save_checkpoint(file, {**state, "done": epoch + 1, "spent": spent}, identity=identity)
                     metrics["validation accuracy"] = accuracy(counts)
                 context.progress(step + 1, steps, metrics)
         return self._finish(network, data, context, spent)

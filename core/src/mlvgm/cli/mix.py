@@ -1,0 +1,126 @@
+"""``mlvgm run mix``: the coarse-to-fine picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlvgm.cli import completion
+
+if TYPE_CHECKING:
+    from mlvgm.pipelines.mix import Mixed
+
+EPILOG = (
+    "Examples: `mlvgm run mix --generator nvae` · "
+    "`mlvgm run mix --generator nvae --data fashion-mnist --split test -n 8 --out mix.png` · "
+    "`mlvgm run mix --set generator.weights=FILE --seed 3 --json`"
+)
+
+
+def mix(
+    generator: Annotated[
+        str | None, completion.option("generators", "Generator whose latents are exchanged.", "Components")
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        completion.option("encoders", "Finds latents of images in place of the generator's own encoder.", "Components"),
+    ] = None,
+    data: Annotated[
+        str | None, completion.option("datasets", "Encode images of this data set; default: mix samples.", "Data")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split the images come from.", rich_help_panel="Data")] = "test",
+    pairs: Annotated[int, typer.Option("--pairs", "-n", min=1, max=1000, help="Pairs of images, one a row.")] = 6,
+    columns: Annotated[int, typer.Option(min=1, help="Most mixtures in a row, evenly spaced.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.", rich_help_panel="Compute")] = 0,
+    device: Annotated[str, typer.Option(help="Torch device.", rich_help_panel="Compute")] = "cpu",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE for any option, e.g. generator.temperature=0.7.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="PNG file to write.", rich_help_panel="Output")] = Path("mix.png"),
+    json_output: Annotated[
+        bool, typer.Option("--json", help="One object on stdout.", rich_help_panel="Output")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel="Output")] = False,
+) -> None:
+    """Draw pairs of images with the first latents of A, then more and more of them, taken from B.
+
+    Without --data, A and B are samples, and their base noise is exchanged; with --data, A and B are images 0 and 1,
+    2 and 3, … of the split, and the latents the encoder finds in them are exchanged.
+    """
+    import os
+
+    from mlvgm.cli.output import emit_json, progress_bar, say
+    from mlvgm.errors import ConfigError
+    from mlvgm.files import check_writable
+    from mlvgm.pipelines.grid import write_grid
+    from mlvgm.pipelines.mix import mix_images, mix_samples, spread
+    from mlvgm.runs.build import build_part, check_device
+    from mlvgm.runs.resolve import collect
+    from mlvgm.runs.settings import part, refuse_others
+
+    flags = {"generator.name": generator, "encoder.name": encoder, "data.name": data}
+    chosen = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ)
+    refuse_others(chosen, ("generator", "encoder", "data"), what="mixing")
+    asked = {key.split(".")[0] for key, setting in chosen.items() if not setting.source.startswith("$")}
+    if "encoder" in asked and "data" not in asked:
+        raise ConfigError("samples have no use for an encoder", hint="give the images to encode with --data")
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"expected a PNG file, came --out {out}", hint="for example --out mix.png")
+    if out.is_dir():
+        raise ConfigError(f"--out {out} is a folder", hint=f"for example --out {out / 'mix.png'}")
+    check_device(device)
+    check_writable(out.parent)
+    images = _pairs(build_part("data", chosen), split, pairs) if "data" in asked else None
+    model = build_part("generator", chosen).to(device)
+    if images is not None and part(chosen, "encoder"):
+        model = build_part("encoder", chosen, generator=model)
+    latents = [latent.name for latent in model.latents]
+    with progress_bar("mixing", shown=not quiet) as update:
+        if images is None:
+            prefixes = spread(1, len(latents), columns)
+            mixed = mix_samples(model, pairs=pairs, seed=seed, prefixes=prefixes, progress=update)
+        else:
+            first, second = images[0::2].to(device), images[1::2].to(device)
+            prefixes = spread(0, len(latents), columns)
+            mixed = mix_images(model, first, second, prefixes=prefixes, progress=update)
+    write_grid(out, mixed.images, titles=mixed.titles)
+    if json_output:
+        emit_json({"file": str(out), "pairs": pairs, "latents": latents, "mixtures": _figures(mixed)})
+    else:
+        _print(mixed)
+    say(f"picture: {out} (A, then A with these latents of B, then B)")
+
+
+def _pairs(data: Any, split: str, pairs: int) -> Any:
+    """The first 2 · ``pairs`` images of a split."""
+    from mlvgm.errors import ConfigError, unknown
+
+    if split not in ("train", "validation", "test"):
+        raise unknown("split", split, ("train", "validation", "test"))
+    if data.size(split) < 2 * pairs:
+        raise ConfigError(
+            f"{pairs} pairs need {2 * pairs} images, split '{split}' of data '{data.info.name}' has {data.size(split)}",
+            hint="ask for fewer with -n",
+        )
+    return data.batch(split, range(2 * pairs))[0]
+
+
+def _figures(mixed: Mixed) -> list[dict[str, object]]:
+    return [
+        {"exchanged": count, "change": change, "left": left}
+        for count, change, left in zip(mixed.prefixes, mixed.changes, mixed.left, strict=True)
+    ]
+
+
+def _print(mixed: Mixed) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="mean squared difference of pixels", title_justify="left")
+    for title in ("latents of B", "from the column before", "from B"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for title, change, left in zip(mixed.titles[1:], mixed.changes, mixed.left, strict=False):
+        table.add_row(title, f"{change:.5f}", f"{left:.5f}")
+    Console(highlight=False).print(table)

@@ -1,0 +1,46 @@
+"""Rows of images as one PNG file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mlvgm.pipelines.folder import write_png
+
+GAP = 2
+HEADER = 14
+
+
+def write_grid(path: Path, images: Tensor, *, titles: Sequence[str] = (), least: int = 64) -> None:
+    """Write images as a grid on white, each column under its title.
+
+    Args:
+        path: of the PNG file; its folder is made if missing.
+        images: (rows, columns, C, H, W) in [0, 1], C = 1 or 3.
+        titles: ASCII, one for each column; none leaves the header out.
+        least: smaller images are enlarged by a whole factor, pixel by pixel, until their width has ``least`` pixels.
+    """
+    factor = max(1, -(-least // images.shape[-1]))
+    enlarged = images.repeat_interleave(factor, 3).repeat_interleave(factor, 4)
+    tiles = F.pad(enlarged, (0, GAP, 0, GAP), value=1.0)
+    grid = tiles.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+    if titles:
+        header = _header(titles, tiles.shape[-1])
+        grid = torch.cat([header.expand(len(grid), -1, -1), grid], 1)
+    write_png(path, F.pad(grid, (GAP, 0, GAP, 0), value=1.0))
+
+
+def _header(titles: Sequence[str], width: int) -> Tensor:
+    """Black titles on white, each centred over ``width`` pixels: (HEADER, width · titles)."""
+    import numpy
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("L", (width * len(titles), HEADER), 255)
+    draw = ImageDraw.Draw(picture)
+    for column, title in enumerate(titles):
+        draw.text(((column + 0.5) * width - draw.textlength(title) / 2, 0), title, fill=0)
+    return torch.from_numpy(numpy.array(picture)) / 255

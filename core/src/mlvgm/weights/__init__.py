@@ -1,0 +1,1 @@
+"""Weights on disk: the project's own files, other people's checkpoints, training checkpoints and model cards."""

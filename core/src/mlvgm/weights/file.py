@@ -1,0 +1,151 @@
+"""The weights file: safetensors, with its format and architecture as text in the metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mlvgm.errors import InputError
+
+_AGAIN = "reinstall the plugin or fetch the file again"
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What is in a weights file.
+
+    Args:
+        format: ``"mlvgm-<name>/<version>"``, which reader it is for; empty for a bare state dict.
+        architecture: JSON that, with the tensors, makes the network; empty for a bare state dict.
+        tensors: by name, on the CPU.
+        note: further metadata (where it came from).
+    """
+
+    format: str
+    architecture: str
+    tensors: Mapping[str, Tensor]
+    note: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_weights(path: Path, content: WeightsFile) -> None:
+    """Write ``content`` to ``path``; the file appears whole or not at all, and is the same bytes every time.
+
+    Raises:
+        InputError: the folder is missing, not writable or full.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in content.tensors.items()}
+    metadata = {**content.note, "format": content.format, "architecture": content.architecture}
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        save_file(tensors, partial, metadata=metadata)
+        _sort_metadata(partial)
+        # safetensors creates files for their owner only.
+        partial.chmod(0o644)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"cannot write weights to '{path}': {error}", hint="choose another folder") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata, which safetensors writes in random order, into the order of its names."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        content = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(content) <= length:
+            file.seek(8)
+            file.write(content.ljust(length))
+
+
+def read_weights(path: Path, *, sha256: str | None = None) -> WeightsFile:
+    """The content of a safetensors file.
+
+    Args:
+        path: ours, or a bare state dict (its ``format`` is then empty).
+        sha256: expected checksum of the file.
+
+    Raises:
+        InputError: the file is missing, unreadable, or not the expected one.
+    """
+    if sha256 is not None:
+        verify_sha256(path, sha256)
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: expected a readable safetensors file, got: {error}", hint=_AGAIN) from error
+    return WeightsFile(metadata.pop("format", ""), metadata.pop("architecture", ""), tensors, metadata)
+
+
+def verify_sha256(path: Path, expected: str) -> None:
+    """Refuse a file that is not the one expected.
+
+    Raises:
+        InputError: it cannot be read, or has another checksum.
+    """
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})", hint=_AGAIN) from error
+    if found != expected:
+        raise InputError(f"{path}: expected sha256 {expected[:12]}…, got {found[:12]}…", hint=_AGAIN)
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """All numbers in ``tensor`` are finite."""
+    # Eight-bit numbers have no such check of their own.
+    narrow = tensor.is_floating_point() and tensor.itemsize == 1
+    return bool((tensor.float() if narrow else tensor).isfinite().all())
+
+
+def check_fit(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse ``tensors`` that ``network`` does not have, or without all that it has.
+
+    Args:
+        network: may be on the meta device, where building one of any size costs no memory.
+        tensors: by name.
+        path: where they are from.
+
+    Raises:
+        InputError: tensors are missing, superfluous, or of another shape.
+    """
+    expected = network.state_dict()
+    problems = [f"missing {name}" for name in expected.keys() - tensors.keys()]
+    problems += [f"unexpected {name}" for name in tensors.keys() - expected.keys()]
+    problems += [
+        f"{name} is {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in expected.keys() & tensors.keys()
+        if tensors[name].shape != expected[name].shape
+    ]
+    _refuse(problems, path)
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load ``tensors`` into ``network``; all of them must fit, and none may be missing.
+
+    Raises:
+        InputError: tensors are missing, superfluous, of another shape, or not finite.
+    """
+    check_fit(network, tensors, path)
+    strange = [f"{name} has values that are not finite" for name, tensor in tensors.items() if not is_finite(tensor)]
+    _refuse(strange, path)
+    network.load_state_dict(dict(tensors))
+
+
+def _refuse(problems: list[str], path: Path) -> None:
+    if problems:
+        shown = "; ".join(sorted(problems)[:3])
+        raise InputError(f"{path}: {len(problems)} tensors do not fit its architecture: {shown}", hint=_AGAIN)

@@ -1,0 +1,75 @@
+"""Weights by name: what ships, the project's own files, and checkpoints that are converted on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlvgm.errors import InputError, MlvgmError
+from mlvgm.plugins.descriptors import Weights
+from mlvgm.weights.container import Container, Converted, read_container
+from mlvgm.weights.file import WeightsFile, read_weights
+from mlvgm.weights.pickles.scalars import printable
+from mlvgm.weights.shipped import shipped_file
+
+Converter = Callable[[Container], Converted | None]
+
+
+def load_weights(
+    name: str,
+    *,
+    shipped: Sequence[Weights],
+    formats: Sequence[str],
+    convert: Converter,
+    options: Mapping[str, Any] | None = None,
+) -> WeightsFile:
+    """The weights called ``name``.
+
+    Args:
+        name: of shipped weights, or a path: a file of ours, or a checkpoint that ``convert`` knows.
+        shipped: weights of the component.
+        formats: formats of ours that the caller reads.
+        convert: the component's converter.
+        options: constructor arguments for what a checkpoint's tensors do not tell.
+
+    Raises:
+        InputError: nothing has that name, or the file is missing, damaged, hostile or of another family.
+    """
+    known = {weights.name: weights for weights in shipped}
+    if name in known:
+        with shipped_file(known[name]) as path:
+            return read_weights(path, sha256=known[name].sha256)
+    path = Path(name).expanduser()
+    if not path.exists():
+        names = ", ".join(sorted(known)) or "none"
+        raise InputError(f"weights '{name}': neither shipped ({names}) nor an existing file")
+    if path.suffix == ".safetensors":
+        file_of_ours = read_weights(path)
+        if file_of_ours.format in formats:
+            return file_of_ours
+        if file_of_ours.format:
+            expected = " or ".join(f"'{known_format}'" for known_format in formats)
+            raise InputError(f"{path}: expected weights of format {expected}, came '{file_of_ours.format}'")
+    found = converted(convert, read_container(path, options=options))
+    if found is None:
+        raise InputError(
+            f"{path}: not a checkpoint of this family",
+            hint="`mlvgm weights convert` tells which family a checkpoint is of",
+        )
+    return WeightsFile(found.format, found.architecture, found.tensors, {"layout": found.layout})
+
+
+def converted(convert: Converter, container: Container) -> Converted | None:
+    """What a converter makes of a container; None if it is of another family.
+
+    Raises:
+        InputError: the converter recognises it, and it is incomplete, damaged or needs options.
+    """
+    try:
+        return convert(container)
+    except MlvgmError:
+        raise
+    except Exception as error:  # a converter meets a damaged checkpoint with whatever its lookups and shapes raise
+        reason = printable(f"{type(error).__name__}: {error}")
+        raise InputError(f"{container.path}: incomplete, damaged or unsupported checkpoint ({reason})") from error

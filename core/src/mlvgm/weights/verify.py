@@ -1,0 +1,100 @@
+"""Whether weights are whole, finite, and fit the component that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlvgm.errors import InputError, MlvgmError, PluginError, unknown
+from mlvgm.plugins.index import Index
+from mlvgm.plugins.load import build
+from mlvgm.weights.file import WeightsFile, is_finite, read_weights
+from mlvgm.weights.pickles.scalars import printable
+from mlvgm.weights.shipped import Shipped, all_shipped, shipped_file
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found out about one weights file.
+
+    Args:
+        name: of shipped weights, or the path.
+        status: whether it is usable.
+        detail: what was checked, or what is wrong.
+    """
+
+    name: str
+    status: Literal["ok", "problem"]
+    detail: str
+
+
+def verify(names: Sequence[str] = (), *, index: Index | None = None) -> tuple[Verdict, ...]:
+    """Check weights: readable, the file that was published, finite, and fit for their component, which is built.
+
+    Args:
+        names: of shipped weights (``"clean"``, ``"nvae/clean"``, ``"generators/nvae/clean"``, or a component's for all
+            of its) or paths of weights files; by default everything that ships.
+        index: where to look; the installed plugins by default.
+
+    Raises:
+        InputError: a name is neither.
+    """
+    index = Index.installed() if index is None else index
+    shipped = all_shipped(index)
+    verdicts = []
+    for name in names or (weights.name for weights in shipped):
+        matches = [weights for weights in shipped if _matches(weights, name)]
+        if matches:
+            verdicts += [_verdict(weights.name, weights, index) for weights in matches]
+        elif Path(name).exists():
+            verdicts.append(_verdict(name, Path(name), index))
+        else:
+            raise unknown("weights", name, [weights.name for weights in shipped], error=InputError)
+    return tuple(verdicts)
+
+
+def _matches(weights: Shipped, name: str) -> bool:
+    parts = weights.name.split("/")
+    return name in ("/".join(parts), "/".join(parts[1:]), parts[2], "/".join(parts[:2]), parts[1])
+
+
+def _verdict(name: str, weights: Shipped | Path, index: Index) -> Verdict:
+    try:
+        detail = _check_shipped(weights, index) if isinstance(weights, Shipped) else _check_file(weights, index)
+    except MlvgmError as error:
+        return Verdict(name, "problem", " ".join(str(error).split()))
+    except Exception as error:  # a component meets weights that are not for it with whatever its layers raise
+        return Verdict(name, "problem", printable(f"{type(error).__name__}: {error}"))
+    return Verdict(name, "ok", detail)
+
+
+def _check_shipped(shipped: Shipped, index: Index) -> str:
+    with shipped_file(shipped.weights) as path:
+        content = read_weights(path, sha256=shipped.weights.sha256)
+    _check_finite(content)
+    summary = f"{len(content.tensors)} tensors, published checksum"
+    if shipped.entry.kind != "generators":
+        return summary
+    build(shipped.entry.kind, shipped.entry.qualified, {"weights": shipped.weights.name}, index=index)
+    return f"{summary}, builds {shipped.entry.name}"
+
+
+def _check_file(path: Path, index: Index) -> str:
+    content = read_weights(path)
+    _check_finite(content)
+    name = content.format.removeprefix("mlvgm-").partition("/")[0]
+    if not content.format:
+        raise InputError(f"{path}: a bare state dict", hint="`mlvgm weights convert` makes a weights file of it")
+    try:
+        build("generators", name, {"weights": str(path)}, index=index)
+    except PluginError as error:
+        raise InputError(f"{path}: no installed generator reads the format '{content.format}': {error}") from error
+    return f"{len(content.tensors)} tensors, format {content.format}, builds {name}"
+
+
+def _check_finite(content: WeightsFile) -> None:
+    strange = [name for name, tensor in content.tensors.items() if not is_finite(tensor)]
+    if strange:
+        raise InputError(f"{len(strange)} tensors have values that are not finite, {strange[0]} among them")

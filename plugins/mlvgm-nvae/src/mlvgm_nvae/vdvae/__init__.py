@@ -1,0 +1,1 @@
+"""VDVAE, the very deep VAE (arXiv 2011.10650)."""
