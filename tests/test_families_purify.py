@@ -15,14 +15,14 @@ from mlvgm.defence import Defence
 from mlvgm.noise import Keys
 from mlvgm.target import Target
 from mlvgm_nvae.architecture import light
-from mlvgm_nvae.generator import NVAEGenerator
+from mlvgm_nvae.generator import HierarchicalGenerator
 from mlvgm_nvae.network import build as build_nvae
 from mlvgm_robust.purifiers.mlvgm import MlvgmConfig, MlvgmPurifier, build
 
 GENERATORS = {
     **{family.__name__: family() for family in FAMILIES},
     "StyleGANLike random": StyleGANLike().with_sampling(noise_mode="random"),
-    "NVAE": NVAEGenerator(build_nvae(light(), seed=0)),
+    "NVAE": HierarchicalGenerator(build_nvae(light(), seed=0)),
 }
 every = pytest.mark.parametrize("generator", GENERATORS.values(), ids=GENERATORS.keys())
 toys = pytest.mark.parametrize("generator", list(GENERATORS.values())[:-1], ids=list(GENERATORS)[:-1])

@@ -8,7 +8,7 @@ mlvgm_purifier = Component(
     summary="blur, L2 noise, encode, replace fine latents by prior draws, decode (arXiv 2412.03453)",
     factory="mlvgm_robust.purifiers.mlvgm:build",
     config="mlvgm_robust.purifiers.mlvgm:MlvgmConfig",
-    capabilities={"needs_generator": True, "differentiable": True},
+    capabilities={"needs_generator": True, "needs_encoder": True, "differentiable": True},
 )
 noise_purifier = Component(
     summary="baseline: Gaussian noise of a fixed L2 norm, nothing else",
@@ -61,10 +61,82 @@ square = Component(
     config="mlvgm_robust.attacks.square:SquareConfig",
     capabilities={"norms": "Linf,L2", "access": "score", "minimum_classes": 2},
 )
+fgsm = Component(
+    summary="FGSM, one step along the gradient or its sign (arXiv 1412.6572)",
+    factory="mlvgm_robust.attacks.fgsm:build",
+    config="mlvgm_robust.attacks.fgsm:FgsmConfig",
+    capabilities=_GRADIENT,
+)
+pgd = Component(
+    summary="PGD, steps of one length projected into the ball, also in L1 (arXiv 1706.06083)",
+    factory="mlvgm_robust.attacks.pgd:build",
+    config="mlvgm_robust.attacks.pgd:PgdConfig",
+    capabilities={**_GRADIENT, "norms": "Linf,L2,L1"},
+)
+deepfool = Component(
+    summary="DeepFool, minimal norm by steps to the nearest linearised boundary (arXiv 1511.04599)",
+    factory="mlvgm_robust.attacks.deepfool:build",
+    config="mlvgm_robust.attacks.deepfool:DeepFoolConfig",
+    capabilities=_GRADIENT,
+)
+carlini_wagner = Component(
+    summary="Carlini & Wagner, minimal L2 norm by Adam without a box, c searched for (arXiv 1608.04644)",
+    factory="mlvgm_robust.attacks.carlini_wagner:build",
+    config="mlvgm_robust.attacks.carlini_wagner:CarliniWagnerConfig",
+    capabilities={**_GRADIENT, "norms": "L2"},
+)
+fmn = Component(
+    summary="FMN, minimal norm by steps in a ball that shrinks and grows, also in L1 (arXiv 2102.12827)",
+    factory="mlvgm_robust.attacks.fmn:build",
+    config="mlvgm_robust.attacks.fmn:FmnConfig",
+    capabilities={**_GRADIENT, "norms": "Linf,L2,L1"},
+)
 autoattack = Component(
     summary="APGD-CE, APGD-T, FAB-T, Square in turn on what still stands; autoattack:official is the original",
     factory="mlvgm_robust.attacks.autoattack:build",
     config="mlvgm_robust.attacks.autoattack:AutoAttackConfig",
     capabilities=_GRADIENT,
     argument="version",
+)
+
+inversion = Component(
+    summary="inversion by optimisation, each step a forward and a backward pass of the generator",
+    factory="mlvgm_robust.encoders.inversion:build",
+    config="mlvgm_robust.encoders.inversion:InversionConfig",
+    capabilities={"differentiable": False},
+)
+
+transfer = Component(
+    summary="runs another attack on the bare classifier and hands over what it found: transfer:apgd-ce",
+    factory="mlvgm_robust.attacks.transfer:build",
+    config="mlvgm_robust.attacks.transfer:TransferConfig",
+    capabilities={"norms": "Linf,L2", "access": "classifier", "minimum_classes": 2},
+    argument="attack",
+)
+
+torchattacks = Component(
+    summary="an attack of PyPI's torchattacks: torchattacks:VMIFGSM?steps=20",
+    factory="mlvgm_robust.attacks.torchattacks:build",
+    config="mlvgm_robust.attacks.torchattacks:TorchattacksConfig",
+    capabilities={**_GRADIENT, "norms": "Linf,L2,L1"},
+    argument="attack",
+)
+foolbox = Component(
+    summary="an attack of PyPI's foolbox: foolbox:L2FMNAttack?steps=500",
+    factory="mlvgm_robust.attacks.foolbox:build",
+    config="mlvgm_robust.attacks.foolbox:FoolboxConfig",
+    capabilities={**_GRADIENT, "norms": "Linf,L2,L1"},
+    argument="attack",
+)
+latent_target = Component(
+    summary="moves the latents the purifier keeps to those of an image of another class",
+    factory="mlvgm_robust.attacks.latent_target:build",
+    config="mlvgm_robust.attacks.latent_target:LatentTargetConfig",
+    capabilities={**_GRADIENT, "needs_generator": True},
+)
+latent_drift = Component(
+    summary="moves the latents the purifier keeps as far as it can",
+    factory="mlvgm_robust.attacks.latent_drift:build",
+    config="mlvgm_robust.attacks.latent_drift:LatentDriftConfig",
+    capabilities={**_GRADIENT, "needs_generator": True},
 )

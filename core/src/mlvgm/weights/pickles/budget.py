@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-_OPCODES = 10_000_000
+_OPCODES = 4_000_000
 _OPCODES_PER_FILE = 1000
 _BYTES_PER_BYTE = 8
 _SPARE_BYTES = 64 << 20

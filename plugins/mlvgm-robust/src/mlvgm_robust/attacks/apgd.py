@@ -71,8 +71,9 @@ def ascend(
     """Maximise ``loss`` in the ball with momentum and a step that halves where progress stalls.
 
     Gradients and losses are means over ``context.eot`` draws. Against a deterministic target an iterate that is
-    misclassified ends the work on its image. Against a stochastic one the best iterate competes on fresh selection
-    draws about once a quarter and at the end, and is drawn again there, so that a lucky loss does not stay the bar.
+    misclassified ends the work on its image, unless ``context.stop_at_success`` is off. Against a stochastic one the
+    best iterate competes on fresh selection draws about once a quarter and at the end, and is drawn again there, so
+    that a lucky loss does not stay the bar.
 
     Args:
         incumbents: what is left to break; successes go there.
@@ -134,7 +135,7 @@ def ascend(
                 state.best_loss, state.best_gradient, _ = evaluate(state.rows, state.best)
             _halve_stalled(state, iteration - last_point)
             last_point = iteration
-    if target.stochastic:
+    if target.stochastic or not incumbents.context.stop_at_success:
         state = _offer_best(incumbents, state)
         incumbents.offer(state.image, state.rows)
 
@@ -147,7 +148,7 @@ def _step(state: _Ascent, *, norm: Norm, eps: float, momentum: float) -> Tensor:
 
 
 def _drop_fooled(incumbents: Incumbents, state: _Ascent, logits: Tensor) -> _Ascent:
-    if incumbents.target.stochastic:
+    if incumbents.target.stochastic or not incumbents.context.stop_at_success:
         return state
     fooled = incumbents.fooled(logits, state.rows)
     if not fooled.any():

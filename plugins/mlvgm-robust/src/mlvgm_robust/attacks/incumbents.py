@@ -48,12 +48,16 @@ class Incumbents:
     def of(
         cls, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None, context: AttackContext
     ) -> Self:
-        """Incumbents that are the images themselves: where they are misclassified already, nothing is left to do."""
-        if len(images):
+        """Incumbents that are the images themselves: where they are misclassified already, nothing is left to do.
+
+        Unless success is not to stop the attack: then all of them stand, and the first to succeed takes their place.
+        """
+        if len(images) and context.stop_at_success:
             first = target.success(images, labels, draws=context.selection, targets=targets)
             probability, broken = first.probability, first.broken
         else:
-            probability, broken = images.new_zeros(0), labels.new_zeros(0, dtype=torch.bool)
+            probability = torch.zeros(len(images), dtype=torch.double, device=images.device)
+            broken = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         return cls(target, labels, targets, context, images.detach().clone(), probability, broken)
 
     def standing(self) -> Tensor:
@@ -78,11 +82,11 @@ class Incumbents:
 
     def offer(self, candidates: Tensor, rows: Tensor) -> None:
         """Let ``candidates`` (b, C, H, W) of images ``rows`` compete with the incumbents."""
-        first, broken = self._estimate(candidates, rows)
+        first, broken = self.estimate(candidates, rows)
         better = (first > self.probability[rows]).nonzero().squeeze(1)
         candidates, rows, first, broken = candidates[better], rows[better], first[better], broken[better]
         if self.target.stochastic:
-            second, again = self._estimate(candidates, rows)
+            second, again = self.estimate(candidates, rows)
             first, broken = (first + second) / 2, broken & again
         wins = first > self.probability[rows]
         rows = rows[wins]
@@ -90,7 +94,8 @@ class Incumbents:
         self.probability[rows] = first[wins]
         self.broken[rows] = broken[wins]
 
-    def _estimate(self, candidates: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def estimate(self, candidates: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Success probability (b,) of ``candidates`` on fresh selection draws, and whether that is certain enough."""
         if len(rows) == 0:
             return self.probability[rows], self.broken[rows]
         targets = None if self.targets is None else self.targets[rows]

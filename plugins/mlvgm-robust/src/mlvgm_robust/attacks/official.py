@@ -9,10 +9,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal, Self
 
 import torch
-from torch import nn
 
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
+from mlvgm_robust.attacks.foreign import Deployed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,19 +21,6 @@ if TYPE_CHECKING:
     from mlvgm_robust.attacks.autoattack import AutoAttackConfig
 
 _FEWEST_CLASSES = 4
-
-
-class _Deployed(nn.Module):
-    """One deployed decision a call, as a plain module (libraries find its device by its buffer)."""
-
-    def __init__(self, target: Target) -> None:
-        super().__init__()
-        self.target = target
-
-    def forward(self, images: Tensor) -> Tensor:
-        defence = self.target.defence
-        scores: Tensor = defence.vote(self.target(images, draws=defence.votes if defence.stochastic else 1))
-        return scores
 
 
 @dataclass(frozen=True)
@@ -126,7 +113,7 @@ class OfficialAutoAttack:
 
     def _adversary(self, target: Target, images: Tensor, suite: str, context: AttackContext):  # type: ignore[no-untyped-def]
         adversary = _library().AutoAttack(
-            _Deployed(target),
+            Deployed(target),
             norm=self.norm,
             eps=self.eps,
             seed=context.keys.seed % 2**31,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from mlvgm.protocols.generator import Encoding
+
 
 class MlvgmConfig(BaseModel):
     """Options of purification with a generator."""
@@ -79,7 +81,10 @@ class MlvgmPurifier:
     blur: float = 0.0
     blur_kernel: int | None = None
     noise_norm: float = 0.0
-    differentiable: bool = True
+
+    @property
+    def differentiable(self) -> bool:
+        return getattr(self.generator, "differentiable", True)
 
     @property
     def stochastic(self) -> bool:
@@ -99,6 +104,19 @@ class MlvgmPurifier:
         Raises:
             InputError: the images are not of the encoder's shape.
         """
+        encoding = self.encode(images, noise)
+        purified: Tensor = self.generator.blend(encoding, noise.latents, self.alphas).images
+        return purified
+
+    def encode(self, images: Tensor, noise: PurificationNoise) -> Encoding:
+        """What the encoder makes of the images after blur and image noise.
+
+        Returns:
+            one row an image where there is no image noise, else one a draw, image-major.
+
+        Raises:
+            InputError: the images are not of the encoder's shape.
+        """
         expected = self.generator.encoder_image.shape
         if tuple(images.shape[1:]) != expected:
             raise InputError(
@@ -110,9 +128,8 @@ class MlvgmPurifier:
         if self.noise_norm > 0:
             blurred = blurred.repeat_interleave(draws, 0)
             blurred = add_noise(blurred, noise.image.directions(blurred), self.noise_norm)
-        encoding = self.generator.encode(blurred)
-        purified: Tensor = self.generator.blend(encoding, noise.latents, self.alphas).images
-        return purified
+        encoding: Encoding = self.generator.encode(blurred)
+        return encoding
 
 
 def build(config: MlvgmConfig, *, generator: Any) -> MlvgmPurifier:
@@ -124,7 +141,7 @@ def build(config: MlvgmConfig, *, generator: Any) -> MlvgmPurifier:
     if not isinstance(generator, Encodes):
         raise ConfigError(
             f"purifier 'mlvgm' needs a generator that encodes images, came {type(generator).__name__}",
-            hint="choose one with --generator, for instance nvae",
+            hint="choose one with --generator, for instance nvae, or find latents with --encoder inversion",
         )
     latents = generator.latents  # type: ignore[attr-defined]
     return MlvgmPurifier(

@@ -1,0 +1,33 @@
+"""BigGAN generators for mlvgm. This module is light: everything heavy is imported when it is used."""
+
+from __future__ import annotations
+
+from mlvgm.plugins.descriptors import Component
+
+biggan_generator = Component(
+    summary="BigGAN and BigBiGAN: chunks of one z and a class, official checkpoints",
+    factory="mlvgm_biggan.biggan.config:biggan",
+    config="mlvgm_biggan.biggan.config:BigGANConfig",
+    converter="mlvgm_biggan.biggan.loader:convert",
+    capabilities={"encodes": True, "inverts": True, "conditional": True},
+)
+
+biggan_deep_generator = Component(
+    summary="BigGAN-deep: every block reads all of z and the class, from official checkpoints",
+    factory="mlvgm_biggan.deep.config:biggan_deep",
+    config="mlvgm_biggan.deep.config:BigGANDeepConfig",
+    converter="mlvgm_biggan.deep.loader:convert",
+    capabilities={"inverts": True, "conditional": True},
+)
+
+train_biggan = Component(
+    summary="trains BigGAN: hinge loss, projection discriminator with spectral norm",
+    factory="mlvgm_biggan.biggan.training:BigGANTraining",
+    config="mlvgm_biggan.biggan.training_config:BigGANTrainingConfig",
+)
+
+train_biggan_encoder = Component(
+    summary="trains an encoder for trained BigGAN weights, and writes both as one file",
+    factory="mlvgm_biggan.encoder.training:EncoderTraining",
+    config="mlvgm_biggan.encoder.training_config:EncoderTrainingConfig",
+)

@@ -1,0 +1,1 @@
+"""BigGAN-deep (arXiv 1809.11096, appendix B): network, generator, checkpoints."""

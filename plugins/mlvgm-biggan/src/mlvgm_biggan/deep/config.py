@@ -1,0 +1,66 @@
+"""The ``biggan-deep`` generator: its configuration, and how it is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mlvgm.errors import InputError
+from mlvgm.weights.file import WeightsFile, fill
+from mlvgm.weights.load import load_weights
+from mlvgm.weights.options import read_options
+from mlvgm_biggan.deep.architecture import BigGANDeepArchitecture
+from mlvgm_biggan.deep.generator import BigGANDeepGenerator, BigGANDeepSampling
+from mlvgm_biggan.deep.loader import FORMAT, convert
+from mlvgm_biggan.deep.network import BigGANDeep
+from mlvgm_biggan.empty import empty
+
+
+class BigGANDeepConfig(BaseModel):
+    """Options of ``--generator biggan-deep``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: str = Field(description="a converted file, or a checkpoint (pytorch_model.bin, or as .safetensors)")
+    config: Path | None = Field(
+        None, description="the checkpoint's config.json, for what its tensors do not tell (layers, eps)"
+    )
+    truncation: float = Field(1.0, gt=0, le=1, description="which batch-norm statistics are used")
+    noise: Literal["normal", "truncated"] = Field(
+        "normal",
+        description="z is standard normal, or as in published samples: truncation × the standard normal within ±2",
+    )
+    label: int | None = Field(None, ge=0, description="class of every draw; null draws one for each")
+
+
+def biggan_deep(config: BigGANDeepConfig) -> BigGANDeepGenerator:
+    """The generator that ``config`` describes.
+
+    Raises:
+        InputError: the weights are missing, corrupt or of something else.
+        ConfigError: the label is not one of the classes.
+    """
+    file = load_weights(
+        config.weights, shipped=(), formats=(FORMAT,), convert=convert, options=read_options(config.config)
+    )
+    network = assemble(file, Path(config.weights))
+    sampling = BigGANDeepSampling(config.truncation, config.noise, config.label)
+    return BigGANDeepGenerator(network, sampling=sampling)
+
+
+def assemble(file: WeightsFile, path: Path) -> BigGANDeep:
+    """The network of a weights file.
+
+    Raises:
+        InputError: its architecture is not valid, or its tensors do not fit it.
+    """
+    try:
+        architecture = BigGANDeepArchitecture.model_validate_json(file.architecture)
+    except ValidationError as error:
+        message = f"{path}: its metadata hold no valid BigGAN-deep architecture"
+        raise InputError(message, hint="fetch the file again") from error
+    network = empty(lambda: BigGANDeep(architecture))
+    fill(network, file.tensors, path)
+    return network

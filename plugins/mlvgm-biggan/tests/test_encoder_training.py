@@ -1,0 +1,199 @@
+"""The light encoder and its training: finds draws again, resumes exactly, never needs a label of a real image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from stripes import ARCHITECTURE, Stripes
+from torch import Tensor
+from torch.nn import functional as F
+
+import mlvgm
+from mlvgm.errors import CheckFailed, InputError
+from mlvgm.noise import Keys
+from mlvgm.protocols.data import Split
+from mlvgm.protocols.train import TrainContext
+from mlvgm.weights.file import read_weights
+from mlvgm_biggan.biggan.architecture import BigGANArchitecture
+from mlvgm_biggan.biggan.discriminator import DiscriminatorArchitecture, build_discriminator, save_discriminator
+from mlvgm_biggan.biggan.network import BigGAN, build
+from mlvgm_biggan.biggan.training_data import draw
+from mlvgm_biggan.biggan.training_statistics import standing_statistics
+from mlvgm_biggan.biggan.weights import assemble, save
+from mlvgm_biggan.encoder.light import LightEncoderArchitecture, build_encoder
+from mlvgm_biggan.encoder.losses import encoder_losses
+from mlvgm_biggan.encoder.training import EncoderTraining
+from mlvgm_biggan.encoder.training_config import EncoderTrainingConfig
+
+SIZES = LightEncoderArchitecture(
+    image=(1, 8, 8), dim_z=5, classes=2, embedding=4, widths=(8, 16, 16), squeezed=16, hidden=32
+)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Weights of a generator whose classes are far apart, and of a discriminator."""
+    folder = tmp_path_factory.mktemp("generator")
+    network = build(ARCHITECTURE, seed=0)
+    network.embedding.weight.data.mul_(3)
+    standing_statistics(network, batches=10, batch=50, seed=0)
+    save(network, folder / "weights.safetensors")
+    widths = DiscriminatorArchitecture(channels=1, classes=2, widths=(8, 8))
+    save_discriminator(build_discriminator(widths, seed=0), folder / "discriminator.safetensors")
+    return {part: str(folder / f"{name}.safetensors") for part, name in PARTS.items()}
+
+
+PARTS = {"generator": "weights", "discriminator": "discriminator"}
+
+
+def run(
+    folder: Path, files: Mapping[str, str], *, resume: bool = False, stop: int | None = None, **options: object
+) -> list[float]:
+    """Losses of a training; ``stop`` kills it after that step."""
+    folder.mkdir(exist_ok=True)
+    losses: list[float] = []
+
+    def progress(step: int, steps: int, metrics: Mapping[str, float]) -> None:
+        losses.append(metrics["loss"])
+        if step == stop:
+            raise KeyboardInterrupt
+
+    sizes = {"widths": SIZES.widths, "squeezed": SIZES.squeezed, "hidden": SIZES.hidden}
+    config = {**files, **sizes, "steps": 12, "batch": 8, "warmup_steps": 3, "checkpoint_every": 5, **options}
+    training = EncoderTraining(EncoderTrainingConfig.model_validate(config))
+    training.train(Stripes(), context=TrainContext(folder, resume=resume, progress=progress))
+    return losses
+
+
+def fresh(network: BigGAN, *, count: int = 200) -> tuple[Tensor, Tensor, Tensor]:
+    chunks, classes = draw(ARCHITECTURE, Keys.of(seed=7, purpose="test", samples=[0]), count=count, device="cpu")
+    with torch.no_grad():
+        return (network(chunks, network.embed(classes)) + 1) / 2, torch.cat(chunks, 1), classes
+
+
+def test_condition_is_the_mean_embedding_under_the_predicted_classes() -> None:
+    encoder = build_encoder(SIZES, seed=0).eval()
+    encoder.embeddings.copy_(torch.randn(2, 4, generator=torch.Generator().manual_seed(0)))
+    images = torch.rand((3, 1, 8, 8), generator=torch.Generator().manual_seed(1))
+    z, condition = encoder.encode(images)
+    logits = encoder(images)[1]
+    for row in range(3):
+        shares = [torch.exp(logit) for logit in logits[row]]
+        expected = sum(s * e for s, e in zip(shares, encoder.embeddings, strict=True)) / sum(shares)
+        torch.testing.assert_close(condition[row], expected)
+    torch.testing.assert_close(encoder.encode(images[:1])[0], z[:1])
+    assert encoder.image.shape == (1, 8, 8)
+
+
+def test_draws_behind_generated_images_are_found_again(files: dict[str, str], tmp_path: Path) -> None:
+    run(tmp_path, files, steps=200, batch=16, learning_rate=5e-3, noise_range=(0, 0))
+    path = tmp_path / "weights.safetensors"
+    network, encoder = assemble(read_weights(path), path)
+    assert encoder is not None
+    images, z, classes = fresh(network)
+    with torch.no_grad():
+        found, logits = encoder(images)
+    assert (logits.argmax(1) == classes).float().mean() > 0.9
+    assert (found - z).square().mean() < 0.5  # of 1 for guessing 0
+    torch.testing.assert_close(encoder.embeddings, network.embedding.weight.data)
+    generator = mlvgm.load("generators/biggan", weights=str(path))
+    noise = generator.draw_noise(Keys.of(seed=1, purpose="test", samples=range(200)))
+    blended = generator.blend(generator.encode(images), noise, [0.0, 0.0]).images
+    assert (blended - images).square().mean() < 0.5 * images.var(0).mean()
+    card = (tmp_path / "weights.md").read_text(encoding="utf-8")
+    assert "mlvgm train encoder biggan --data stripes --seed 0" in card and "without labels of real images" in card
+    assert "step beyond" not in card
+
+
+def test_the_generator_stays_as_it_was(files: dict[str, str], tmp_path: Path) -> None:
+    run(tmp_path, files)
+    before, after = read_weights(Path(files["generator"])), read_weights(tmp_path / "weights.safetensors")
+    assert all(torch.equal(before.tensors[name], after.tensors[name]) for name in before.tensors)
+
+
+def test_labels_of_real_images_have_no_part(files: dict[str, str], tmp_path: Path) -> None:
+    class Mislabelled(Stripes):
+        def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+            images, labels = super().batch(split, ids)
+            return images, 1 - labels
+
+    expected = run(tmp_path / "right", files)
+    (tmp_path / "wrong").mkdir()
+    losses: list[float] = []
+    sizes = {"widths": SIZES.widths, "squeezed": SIZES.squeezed, "hidden": SIZES.hidden}
+    config = EncoderTrainingConfig.model_validate({**files, **sizes, "steps": 12, "batch": 8, "warmup_steps": 3})
+    context = TrainContext(tmp_path / "wrong", progress=lambda step, steps, metrics: losses.append(metrics["loss"]))
+    EncoderTraining(config).train(Mislabelled(), context=context)
+    assert losses == expected
+
+
+@pytest.mark.parametrize("stop", [5, 7])
+def test_killed_and_resumed_ends_with_the_same_weights(files: dict[str, str], tmp_path: Path, stop: int) -> None:
+    whole = run(tmp_path / "whole", files, noise_range=(0.0, 0.3))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", files, stop=stop, noise_range=(0.0, 0.3))
+    assert run(tmp_path / "parts", files, resume=True, noise_range=(0.0, 0.3)) == whole[5:]
+    one, other = (read_weights(tmp_path / part / "weights.safetensors").tensors for part in ("whole", "parts"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert "step beyond" in (tmp_path / "parts" / "weights.md").read_text(encoding="utf-8")
+
+
+def test_losses_are_what_they_say(files: dict[str, str]) -> None:
+    path = Path(files["generator"])
+    network = assemble(read_weights(path), path)[0]
+    encoder = build_encoder(SIZES, seed=0).eval()
+    encoder.embeddings.copy_(network.embedding.weight.data)
+    generated, z, classes = fresh(network, count=4)
+    real = Stripes().batch("train", range(6))[0]
+    losses = encoder_losses(
+        encoder,
+        network,
+        None,
+        generated=generated,
+        z=z,
+        classes=classes,
+        real=real,
+        inputs=torch.cat([generated, real]),
+    )
+    found, logits = encoder(generated)
+    assert losses.latent.item() == pytest.approx((found - z).square().mean().item(), rel=1e-4)
+    picked = F.log_softmax(logits, 1)[torch.arange(4), classes]
+    assert losses.label.item() == pytest.approx(-picked.mean().item(), rel=1e-4)
+    codes, condition = encoder.encode(real)
+    rebuilt = network([codes[:, :3], codes[:, 3:]], condition)
+    assert losses.pixel.item() == pytest.approx((rebuilt - (2 * real - 1)).square().mean().item(), rel=1e-4)
+    assert losses.prior.item() == pytest.approx(codes.square().mean().item(), rel=1e-4)
+    assert losses.feature.item() == 0
+
+
+def test_noisy_inputs() -> None:
+    config = EncoderTrainingConfig(noise_range=(0.1, 0.3), noisy_share=0.75)
+    clean = torch.full((4000, 1, 8, 8), 0.5)
+    keys = Keys.of(seed=0, purpose="encoder", samples=[0])
+    noisy = EncoderTraining(config)._noisy(clean, keys)
+    deviations = (noisy - clean).flatten(1).std(1)
+    assert (deviations > 0).float().mean().item() == pytest.approx(0.75, abs=0.03)
+    assert deviations[deviations > 0].mean().item() == pytest.approx(0.195, abs=0.01)
+    assert noisy.min() == 0 and noisy.max() == 1
+    assert EncoderTraining(EncoderTrainingConfig(noise_range=(0, 0)))._noisy(clean, keys) is clean
+
+
+def test_refusals(files: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed, match="diverged at step"):
+        run(tmp_path, files, pixel=1e39)
+    with pytest.raises(InputError, match="neither shipped"):
+        run(tmp_path, {**files, "generator": "nosuch"})
+    with pytest.raises(InputError, match="expected a discriminator"):
+        run(tmp_path, {**files, "discriminator": files["generator"]})
+    small = BigGANArchitecture(chunks=(3, 2), classes=2, embedding=4, side=6, widths=(8, 8), image_channels=1)
+    save(build(small, seed=0), tmp_path / "small.safetensors")
+    with pytest.raises(InputError, match="1×8×8 images, the architecture is for 1×12×12"):
+        run(tmp_path, {**files, "generator": str(tmp_path / "small.safetensors")})
+    with pytest.raises(ValidationError, match="multiples of 8, came 12 and 12"):
+        LightEncoderArchitecture(image=(1, 12, 12), dim_z=5, classes=2, embedding=4)
+    with pytest.raises(ValidationError, match="noise_range"):
+        EncoderTrainingConfig(noise_range=(0.3, 0.1))

@@ -1,0 +1,247 @@
+"""What the adapters around other libraries share: their options, a model they can call, and no traces left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import io
+import json
+import random
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import nn
+
+from mlvgm.errors import ConfigError, MlvgmError, PluginError, unknown
+from mlvgm.noise import uniform
+from mlvgm.protocols.attack import Access, AttackContext, AttackInfo, Norm
+from mlvgm_robust.attacks.geometry import project
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mlvgm.target import Target
+
+_RADII: Mapping[Norm, float] = {"Linf": 8 / 255, "L2": 1.0, "L1": 10.0}
+
+
+@dataclass(frozen=True)
+class Trait:
+    """What this project has to know of an attack that it did not write.
+
+    Args:
+        norms: norms it can work in, the default first.
+        minimal: it looks for the smallest perturbation instead of the worst in a ball.
+        radius: its constructor's option for the radius; empty where there is none.
+        norm: its constructor's option for the norm; empty where it has only one.
+        access: what it uses of the target.
+        classes: fewest classes it works with.
+    """
+
+    norms: tuple[Norm, ...]
+    minimal: bool = False
+    radius: str = "eps"
+    norm: str = ""
+    access: Access = "gradient"
+    classes: int = 2
+
+
+class ForeignConfig(BaseModel):
+    """Options of an adapter: those below, and whatever else the attack's own constructor takes."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    LIBRARY: ClassVar[str]
+    TRAITS: ClassVar[Mapping[str, Trait]]
+    REFUSED: ClassVar[Mapping[str, str]]
+    CLIPS: ClassVar[bool] = False
+
+    attack: str = Field(description="the attack's class in the library; further options go to its constructor")
+    norm: Norm | None = Field(None, description="norm of the perturbation; default is the attack's own")
+    eps: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="radius of the ball, in units of [0, 1] pixels; default 8/255 in Linf, 1 in L2, 10 in L1",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: Any) -> Any:
+        """Text as values, and the norm and radius that the attack's name implies."""
+        if not isinstance(given, Mapping) or not isinstance(given.get("attack"), str):
+            return given
+        values = {key: value if key == "attack" else _value(value) for key, value in given.items()}
+        name, trait = f"{cls.LIBRARY}:{values['attack']}", cls.trait(values["attack"])
+        norm = values.get("norm") or trait.norms[0]
+        if norm not in trait.norms:
+            raise ConfigError(f"attack '{name}' works in {' or '.join(trait.norms)}, came norm {norm}")
+        if trait.minimal and values.get("eps") is not None and not cls.CLIPS:
+            raise ConfigError(f"attack '{name}' takes no eps: it looks for the smallest perturbation")
+        if not trait.minimal and values.get("eps") is None:
+            values["eps"] = _RADII[norm]
+        return {**values, "norm": norm}
+
+    @classmethod
+    def trait(cls, name: str) -> Trait:
+        """What is known of the attack of that name.
+
+        Raises:
+            ConfigError: there is none, or it cannot be used here.
+        """
+        if name in cls.REFUSED:
+            raise ConfigError(f"attack '{cls.LIBRARY}:{name}' cannot be used: {cls.REFUSED[name]}")
+        if name not in cls.TRAITS:
+            raise unknown(f"{cls.LIBRARY} attack", name, cls.TRAITS)
+        return cls.TRAITS[name]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What goes to the attack's constructor as it is."""
+        return dict(self.__pydantic_extra__ or {})
+
+    def info(self) -> AttackInfo:
+        """What the attack declares about itself."""
+        trait = self.trait(self.attack)
+        return AttackInfo(
+            f"{self.LIBRARY}:{self.attack}", self.norm or trait.norms[0], self.eps, trait.access, trait.classes
+        )
+
+
+def _value(text: Any) -> Any:
+    """Text from the command line as the number, truth value or list that it spells."""
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads({"True": "true", "False": "false", "None": "null"}.get(text, text))
+    except ValueError:
+        return text
+
+
+class Deployed(nn.Module):
+    """One deployed decision a call, as a plain module; libraries find its device by its parameter or its buffers."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__()
+        self.target = target
+        self.register_parameter("device", nn.Parameter(target.anchor.clone(), requires_grad=False))
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        defence = self.target.defence
+        scores: Tensor = defence.vote(self.target(images, draws=defence.votes if defence.stochastic else 1))
+        return scores
+
+
+def library(name: str) -> ModuleType:
+    """The library of that name.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(
+            f"attack '{name}' needs the package {name}", hint=f"pip install 'mlvgm-robust[{name}]'"
+        ) from error
+
+
+def check_options(constructor: Callable[..., Any], options: Mapping[str, Any], *, name: str, own: set[str]) -> None:
+    """Refuse options that a foreign constructor does not take, and the lack of those it insists on.
+
+    Args:
+        constructor: the attack's class.
+        options: what the user gave.
+        name: of the attack, for messages.
+        own: parameters that the adapter fills in.
+
+    Raises:
+        ConfigError: an option is unknown or missing.
+    """
+    parameters = {key: value for key, value in inspect.signature(constructor).parameters.items() if key not in own}
+    for option in options:
+        if option not in parameters:
+            raise unknown(f"option of '{name}'", option, parameters)
+    for key, parameter in parameters.items():
+        needed = parameter.default is parameter.empty and parameter.kind not in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        )
+        if needed and key not in options:
+            raise ConfigError(f"attack '{name}' needs the option '{key}'")
+
+
+def search(
+    find: Callable[[Deployed, Tensor, int], Tensor],
+    target: Target,
+    images: Tensor,
+    *,
+    info: AttackInfo,
+    context: AttackContext,
+) -> Tensor:
+    """Candidates of a foreign attack, inside ball and box; what it believes about its success is not asked.
+
+    Where the target is stochastic each call of the model is one fresh decision. The attack's own random numbers follow
+    from the context's first key and from the batch as a whole: unlike native attacks, it may depend on batch mates.
+
+    Args:
+        find: ``find(model, images, seed) -> candidates`` runs the attack.
+        target: bound to the images.
+        images: (B, C, H, W) in [0, 1].
+        info: of the attack.
+        context: randomness and progress.
+
+    Raises:
+        PluginError: the foreign code failed.
+    """
+    if len(images) == 0:
+        return images
+    context.progress(f"{info.name}, {len(images)} images")
+    seed = int(2**24 * uniform(context.keys[:1], "foreign", ()))
+    with isolated(seed, images):
+        try:
+            found = find(Deployed(target), images.clone(), seed)
+        except MlvgmError:
+            raise
+        except Exception as error:
+            cause = " ".join(f"{type(error).__name__}: {error}".split())
+            raise PluginError(f"attack '{info.name}' failed: {cause}", hint="see --traceback") from error
+    found = found.detach().to(images)
+    finite = found.flatten(1).isfinite().all(1)[:, None, None, None]
+    found = torch.where(finite, found, images)
+    return found.clamp(0, 1) if info.eps is None else project(found, images, norm=info.norm, eps=info.eps)
+
+
+@contextlib.contextmanager
+def isolated(seed: int, images: Tensor) -> Iterator[None]:
+    """Global generators seeded, tracing and standard output guarded; afterwards all is as it was before."""
+    trace, python = sys.gettrace(), random.getstate()
+    numpy = sys.modules.get("numpy")
+    legacy = None if numpy is None else numpy.random.get_state()
+    try:
+        with (
+            torch.random.fork_rng(devices=[images.device] if images.is_cuda else []),
+            contextlib.redirect_stdout(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            torch.manual_seed(seed)
+            random.seed(seed)
+            if numpy is not None:
+                numpy.random.seed(seed)
+            yield
+    finally:
+        sys.settrace(trace)
+        random.setstate(python)
+        if numpy is not None:
+            numpy.random.set_state(legacy)

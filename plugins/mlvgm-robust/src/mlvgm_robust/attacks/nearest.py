@@ -1,0 +1,105 @@
+"""The nearest success of each image, for attacks that look for the smallest perturbation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlvgm.protocols.attack import AttackContext, Norm
+from mlvgm_robust.attacks.geometry import distance, per_image
+from mlvgm_robust.attacks.incumbents import Incumbents
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mlvgm.target import Target
+
+# Two independent estimates confirm what is handed over, so the way there aims a little above one half.
+_CONVINCING = 2 / 3
+# Against a random target a success by luck is too near: the way is followed beyond it, up to this multiple.
+_BEYOND = 2.0
+
+
+class NearestConfig(BaseModel):
+    """What the attacks with minimal norm have in common: no radius, and a last search along the way found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bisections: int = Field(
+        10, ge=0, description="halvings of the way between image and success at the end; 0 as published"
+    )
+
+
+@dataclass
+class Nearest:
+    """What a minimal-norm attack holds of each image while it works.
+
+    Against a deterministic target every success is exact. Against a stochastic one the nearest success of many is a
+    lucky one, so during the work it only names a direction; :meth:`settle` follows it to where fresh selection draws
+    say that the defence errs more often than not, twice over.
+
+    Args:
+        incumbents: what is left to work on and what is handed over in the end.
+        norm: whose distance counts.
+        centre: (B, C, H, W) the clean images.
+        images: (B, C, H, W) the nearest successes so far.
+        length: (B,) their distance; infinite where there is none.
+    """
+
+    incumbents: Incumbents
+    norm: Norm
+    centre: Tensor
+    images: Tensor
+    length: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        target: Target,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        targets: Tensor | None,
+        context: AttackContext,
+        norm: Norm,
+    ) -> Self:
+        """Nothing found yet; images that are misclassified already are their own nearest success."""
+        incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
+        return cls(incumbents, norm, images, images.clone(), torch.full_like(images[:, 0, 0, 0], torch.inf))
+
+    def record(self, candidates: Tensor, rows: Tensor, fooled: Tensor) -> None:
+        """Keep those ``candidates`` (b, C, H, W) of images ``rows`` that succeed, ``fooled`` (b,), and are nearer."""
+        away = distance(candidates - self.centre[rows], self.norm)
+        nearer = fooled & (away < self.length[rows])
+        self.images[rows[nearer]] = candidates[nearer]
+        self.length[rows[nearer]] = away[nearer]
+
+    def settle(self, bisections: int) -> Tensor:
+        """The images to hand over, (B, C, H, W), nearer still by a bisection between image and success."""
+        rows = (self.length.isfinite() & ~self.incumbents.broken).nonzero().squeeze(1)
+        stochastic = self.incumbents.target.stochastic
+        centre, delta = self.centre[rows], self.images[rows] - self.centre[rows]
+        near = torch.zeros_like(self.length[rows])
+        far = torch.full_like(near, _BEYOND if stochastic and bisections else 1.0)
+        candidates = self.images[rows] if not stochastic else (centre + per_image(far) * delta).clamp(0, 1)
+        for _ in range(bisections if len(rows) else 0):
+            middle = (near + far) / 2
+            between = (centre + per_image(middle) * delta).clamp(0, 1)
+            success = self._succeeds(between, rows)
+            near, far = torch.where(success, near, middle), torch.where(success, middle, far)
+            candidates = torch.where(per_image(success), between, candidates)
+        if stochastic:
+            self.incumbents.offer(candidates, rows)
+        else:
+            self.incumbents.take(candidates, rows)
+        return self.incumbents.images
+
+    def _succeeds(self, candidates: Tensor, rows: Tensor) -> Tensor:
+        incumbents = self.incumbents
+        if not incumbents.target.stochastic:
+            logits = incumbents.target[rows](candidates, draws=1)
+            return incumbents.fooled(logits, rows)
+        return incumbents.estimate(candidates, rows)[0] > _CONVINCING

@@ -1,0 +1,119 @@
+"""``torchattacks:NAME``: attacks of PyPI's ``torchattacks``, for instance ``torchattacks:VMIFGSM?steps=20``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mlvgm.errors import InputError
+from mlvgm.protocols.attack import AttackContext, AttackInfo
+from mlvgm_robust.attacks.foreign import Deployed, ForeignConfig, Trait, check_options, library, search
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mlvgm.target import Target
+
+_LINF, _L2 = Trait(("Linf",)), Trait(("L2",))
+_SHRINKS_L2, _SHRINKS_L1 = Trait(("L2",), minimal=True, radius=""), Trait(("L1",), minimal=True, radius="")
+_PATCHES = Trait(("Linf",), radius="max_epsilon")
+_EITHER = ("Linf", "L2")
+_NAMES = (
+    "FGSM BIM RFGSM FFGSM PGD EOTPGD UPGD TPGD PGDRS Jitter MIFGSM NIFGSM SINIFGSM VMIFGSM VNIFGSM DIFGSM TIFGSM".split()
+)
+_PIXELS = "it limits the number of changed pixels (L0), which is no norm of this project"
+
+
+class TorchattacksConfig(ForeignConfig):
+    """Options of an attack of torchattacks."""
+
+    LIBRARY: ClassVar[str] = "torchattacks"
+    TRAITS: ClassVar[Mapping[str, Trait]] = {
+        **dict.fromkeys(_NAMES, _LINF),
+        "PIFGSM": _PATCHES,
+        "PIFGSMPP": _PATCHES,
+        "SPSA": Trait(("Linf",), access="score"),
+        "PGDL2": _L2,
+        "PGDRSL2": _L2,
+        "APGD": Trait(_EITHER, norm="norm"),
+        "APGDT": Trait(_EITHER, norm="norm", classes=4),
+        "FAB": Trait(_EITHER, norm="norm"),
+        "AutoAttack": Trait(_EITHER, norm="norm", classes=4),
+        "Square": Trait(_EITHER, norm="norm", access="score"),
+        "CW": _SHRINKS_L2,
+        "DeepFool": _SHRINKS_L2,
+        "EADL1": _SHRINKS_L1,
+        "EADEN": _SHRINKS_L1,
+        "SparseFool": _SHRINKS_L1,
+    }
+    REFUSED: ClassVar[Mapping[str, str]] = {
+        "JSMA": _PIXELS,
+        "OnePixel": _PIXELS,
+        "Pixle": _PIXELS,
+        "GN": "it adds noise of no fixed norm",
+        "VANILA": "it changes nothing",
+        "LGV": "it needs training data",
+        "MultiAttack": "it needs other attacks",
+    }
+
+
+@dataclass(frozen=True)
+class Torchattacks:
+    """An attack of torchattacks; what it returns is projected into ball and box, and scored like every attack.
+
+    Args:
+        about: name, norm and radius.
+        options: further arguments of the attack's constructor.
+
+    Example:
+        >>> attack = build(TorchattacksConfig(attack="VMIFGSM", steps=20))   # doctest: +SKIP
+        >>> candidates = attack(target, images, labels, context=context)   # doctest: +SKIP
+    """
+
+    about: AttackInfo
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def info(self) -> AttackInfo:
+        return self.about
+
+    def __call__(
+        self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
+    ) -> Tensor:
+        """Candidates; see :class:`mlvgm.protocols.attack.Attack`.
+
+        Raises:
+            InputError: wanted classes are given and the attack cannot aim at them.
+            PluginError: the foreign code failed.
+        """
+
+        def find(model: Deployed, images: Tensor, seed: int) -> Tensor:
+            attack = self._attack(model, seed=seed, classes=target.classes)
+            if targets is not None:
+                if "targeted" not in attack.supported_mode:
+                    raise InputError(f"attack '{self.about.name}' cannot aim at given classes")
+                attack.set_mode_targeted_by_label(quiet=True)
+            found: Tensor = attack(images, labels if targets is None else targets)
+            return found
+
+        return search(find, target, images, info=self.about, context=context)
+
+    def _attack(self, model: Deployed, *, seed: int, classes: int) -> Any:
+        name = self.about.name.partition(":")[2]
+        constructor, trait = getattr(library("torchattacks"), name), TorchattacksConfig.trait(name)
+        ours = {trait.radius: self.about.eps, trait.norm: self.about.norm, "seed": seed, "n_classes": classes}
+        taken = inspect.signature(constructor).parameters
+        return constructor(model, **({key: value for key, value in ours.items() if key in taken} | dict(self.options)))
+
+
+def build(config: TorchattacksConfig) -> Torchattacks:
+    """The attack of ``config``.
+
+    Raises:
+        ConfigError: torchattacks is not installed, or the attack does not have one of the options.
+    """
+    constructor, trait, info = getattr(library("torchattacks"), config.attack), config.trait(config.attack), config.info()
+    check_options(constructor, config.options, name=info.name, own={"model", "n_classes", trait.radius, trait.norm})
+    return Torchattacks(info, config.options)

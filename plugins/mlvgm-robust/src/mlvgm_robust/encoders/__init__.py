@@ -1,0 +1,1 @@
+"""Encoders for generators that have none, one a file."""

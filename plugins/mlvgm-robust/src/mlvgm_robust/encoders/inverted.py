@@ -1,0 +1,180 @@
+"""A generator whose encoder is an optimisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from mlvgm.errors import ConfigError, InputError
+from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
+from mlvgm.noise import Keys, Noise
+from mlvgm.protocols.generator import NuisanceSpec
+from mlvgm_robust.encoders.optimise import Start, descend, starting_points
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """Latents found for a batch of images, and the condition found with them; see
+    :class:`mlvgm.protocols.generator.Encoding`."""
+
+    values: tuple[Tensor, ...]
+    condition: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.values[0])
+
+    def __getitem__(self, index: Any) -> Inverted:
+        return self._map(lambda value: value[index])
+
+    def repeat(self, draws: int) -> Inverted:
+        return self._map(lambda value: value.repeat_interleave(draws, 0))
+
+    def to(self, device: torch.device | str) -> Inverted:
+        return self._map(lambda value: value.to(device))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Inverted:
+        condition = None if self.condition is None else change(self.condition)
+        return Inverted(tuple(map(change, self.values)), condition)
+
+
+@dataclass(frozen=True)
+class InvertedGenerator:
+    """``generator``, with the capability :class:`~mlvgm.protocols.generator.Encodes` by optimisation.
+
+    An encoding is the result of many steps of descent, so no useful gradient leads through it: ``differentiable`` is
+    False, and what comes out of ``encode`` carries no graph.
+
+    Args:
+        generator: any generator whose latents have priors that do not depend on one another.
+        steps: of the optimisation.
+        rate: first step size, in standard deviations of the latents.
+        regulariser: weight of the latents' squared distance from their mean.
+        scales: sizes at which images are compared.
+    """
+
+    generator: Any
+    steps: int = 200
+    rate: float = 0.1
+    regulariser: float = 1e-3
+    scales: int = 3
+
+    differentiable: ClassVar[bool] = False
+
+    @property
+    def latents(self) -> tuple[LatentSpec, ...]:
+        return self.generator.latents  # type: ignore[no-any-return]
+
+    @property
+    def image(self) -> ImageSpec:
+        return self.generator.image  # type: ignore[no-any-return]
+
+    @property
+    def encoder_image(self) -> ImageSpec:
+        return self.image
+
+    @property
+    def sampling(self) -> Any:
+        return self.generator.sampling
+
+    @property
+    def nuisances(self) -> tuple[NuisanceSpec, ...]:
+        return self.generator.nuisances  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> torch.device:
+        return self.generator.device  # type: ignore[no-any-return]
+
+    def to(self, device: torch.device | str) -> Self:
+        return replace(self, generator=self.generator.to(device))
+
+    def with_sampling(self, **options: Any) -> Self:
+        return replace(self, generator=self.generator.with_sampling(**options))
+
+    def draw_noise(self, keys: Keys, *, tied: bool | None = None) -> Noise:
+        return self.generator.draw_noise(keys, tied=tied)  # type: ignore[no-any-return]
+
+    def to_latents(self, noise: Noise) -> Latents:
+        return self.generator.to_latents(noise)  # type: ignore[no-any-return]
+
+    def decode(self, latents: Latents) -> Tensor:
+        return self.generator.decode(latents)  # type: ignore[no-any-return]
+
+    def generate(self, noise: Noise) -> Tensor:
+        return self.generator.generate(noise)  # type: ignore[no-any-return]
+
+    @cached_property
+    def start(self) -> Start:
+        """Where every descent begins; computed once."""
+        with torch.inference_mode(False), torch.no_grad():
+            return starting_points(self.generator)
+
+    def encode(self, images: Tensor) -> Inverted:
+        """Latents whose images are near ``images``, (B, \\*image.shape); see :func:`~.optimise.descend`.
+
+        Works under ``torch.no_grad`` too. An image's result depends on the image alone, up to rounding.
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            found = descend(
+                self.generator,
+                images.detach().clone(),
+                self.start,
+                steps=self.steps,
+                rate=self.rate,
+                regulariser=self.regulariser,
+                scales=self.scales,
+            )
+        return Inverted(found.values, found.condition)
+
+    def blend(self, encoding: Inverted, source: Noise | Inverted, alphas: Sequence[float]) -> Blended:
+        """z_i = (1 − α_i) · found_i + α_i · prior_i(noise_i); see :class:`mlvgm.protocols.generator.Encodes`.
+
+        One row an image is decoded where all α are 0 and no nuisance is on, else one a draw.
+        """
+        if len(alphas) != len(self.latents) or not all(0 <= alpha <= 1 for alpha in alphas):
+            raise ConfigError(f"expected {len(self.latents)} alphas in [0, 1], came {list(alphas)}")
+        if len(encoding) == 0 or len(source) % len(encoding):
+            raise InputError(
+                f"{len(source)} rows of noise for {len(encoding)} encoded images",
+                hint="give every image the same number of draws",
+            )
+        draws = len(source) // len(encoding)
+        if isinstance(source, Noise):
+            if not any(alphas) and not self.nuisances:
+                kept = Latents(encoding.values, encoding.condition)
+                images = self.decode(kept).repeat_interleave(draws, 0)
+                repeated = encoding.repeat(draws)
+                return Blended(images, Latents(repeated.values, repeated.condition))
+            encoding = encoding.repeat(draws)
+            fresh = self.to_latents(replace(source, condition=encoding.condition))
+        elif self.nuisances:
+            raise InputError(
+                f"nuisances {[spec.name for spec in self.nuisances]} are on, and a second encoding has none",
+                hint="switch them off with with_sampling",
+            )
+        else:
+            fresh = Latents(source.values)
+        mixed = tuple(
+            torch.lerp(kept, new, alpha) for kept, new, alpha in zip(encoding.values, fresh.values, alphas, strict=True)
+        )
+        latents = Latents(mixed, encoding.condition, fresh.nuisance)
+        return Blended(self.decode(latents), latents)
+
+
+@dataclass(frozen=True)
+class InvertedConditional(InvertedGenerator):
+    """The same around a class-conditional generator: descent begins at the nearest class and moves its embedding."""
+
+    @property
+    def classes(self) -> int:
+        return self.generator.classes  # type: ignore[no-any-return]
+
+    def draw_condition(self, keys: Keys) -> Tensor:
+        return self.generator.draw_condition(keys)  # type: ignore[no-any-return]
+
+    def embed_classes(self, classes: Tensor) -> Tensor:
+        return self.generator.embed_classes(classes)  # type: ignore[no-any-return]

@@ -1,0 +1,280 @@
+"""Minimal-norm attacks: exact distances on linear classifiers, the box, wanted classes, random defences."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from golden_classifier import attack_context, classifier, fresh_accuracy, run, stored
+from linear_models import LinearClassifier, linear_problem
+from pydantic import ValidationError
+from torch import Tensor
+
+from mlvgm.defence import Defence
+from mlvgm.harness import Protocol, run_attack
+from mlvgm.protocols.attack import Attack
+from mlvgm.target import Target
+from mlvgm_robust.attacks import carlini_wagner, deepfool, fmn
+from mlvgm_robust.attacks.adam import Adam
+from mlvgm_robust.attacks.carlini_wagner import CarliniWagner
+from mlvgm_robust.attacks.deepfool import DeepFool
+from mlvgm_robust.attacks.fmn import Fmn
+from mlvgm_robust.attacks.geometry import distance
+from mlvgm_robust.attacks.gradients import gradients
+from mlvgm_robust.attacks.losses import difference
+from mlvgm_robust.purifiers.noise import AddNoise
+
+DUAL = {"Linf": 1.0, "L2": 2.0, "L1": math.inf}
+ATTACKS: dict[str, Attack] = {
+    "deepfool-l2": DeepFool("L2"),
+    "deepfool-linf": DeepFool("Linf"),
+    "fmn-l2": Fmn("L2", iterations=100),
+    "fmn-linf": Fmn("Linf", iterations=100),
+    "carlini-wagner": CarliniWagner(iterations=60, searches=8),
+}
+QUICK: dict[str, Attack] = {
+    "deepfool": DeepFool("L2", iterations=8, classes=3),
+    "deepfool-linf": DeepFool("Linf", iterations=8, classes=3),
+    "fmn": Fmn("L2", iterations=15),
+    "fmn-l1": Fmn("L1", iterations=15),
+    "carlini-wagner": CarliniWagner(iterations=15, searches=4),
+}
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_distances_on_linear_classifiers_are_exact(name: str, classes: int) -> None:
+    attack = ATTACKS[name]
+    model, x, y = linear_problem(classes=classes, images=12, shape=(3, 5, 5), seed=classes)
+    exact = model.distances(x, y, dual=DUAL[attack.info.norm])
+    adversarial = run(attack, Defence(model), x, y)
+    assert (model(adversarial).argmax(1) != y).all()
+    ratio = distance(adversarial - x, attack.info.norm) / exact
+    assert ratio.min() > 0.9999
+    # DeepFool sees all boundaries; the others follow the likeliest class, which need not be the nearest.
+    if "deepfool" in name or classes == 2:
+        assert ratio.max() < (1.003 if "deepfool" in name else 1.02)
+    else:
+        assert ratio.median() < 1.02
+
+
+def nearest_in_box(model: LinearClassifier, image: Tensor, label: int, norm: str) -> float:
+    """Distance to the boundary of two classes inside the box, by bisection on the multiplier of the gap."""
+    w = (model.weight[1 - label] - model.weight[label]).double()
+    gap = float(model(image[None])[0, label] - model(image[None])[0, 1 - label])
+    room = torch.where(w > 0, 1 - image.flatten(), image.flatten()).double()
+    if norm == "L1":  # the steepest pixels first, each as far as it goes
+        total, left = 0.0, gap
+        for i in w.abs().argsort(descending=True).tolist():
+            step = min(float(room[i]), left / float(w[i].abs()))
+            total, left = total + step, left - step * float(w[i].abs())
+        return total
+    low, high = 0.0, 1e4
+    for _ in range(100):
+        middle = (low + high) / 2
+        step = torch.minimum(middle * (w.abs() if norm == "L2" else torch.ones_like(w)), room)
+        low, high = (middle, high) if float((step * w.abs()).sum()) < gap else (low, middle)
+    return float(step.norm(p=2 if norm == "L2" else math.inf))
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        DeepFool("L2"),
+        DeepFool("Linf"),
+        Fmn("L2", iterations=200),
+        Fmn("Linf", iterations=200),
+        Fmn("L1", iterations=300, step=2.0),
+    ],
+    ids=lambda attack: f"{attack.info.name}-{attack.norm}",
+)
+def test_distances_are_those_inside_the_box(attack: Attack) -> None:
+    model, x, _ = linear_problem(classes=2, images=8, shape=(1, 5, 5), seed=7)
+    x = (10 * (x - 0.5) + 0.5).clamp(0, 1)  # many pixels on the box's faces
+    y = model(x).argmax(1)
+    exact = torch.tensor([nearest_in_box(model, x[i], int(y[i]), attack.info.norm) for i in range(len(x))])
+    adversarial = run(attack, Defence(model), x, y)
+    assert adversarial.min() >= 0 and adversarial.max() <= 1
+    assert (model(adversarial).argmax(1) != y).all()
+    ratio = distance(adversarial - x, attack.info.norm) / exact
+    assert ratio.min() > 0.999
+    assert ratio.max() < (1.05 if attack.info.norm == "L1" else 1.02)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_wanted_classes_are_reached(name: str) -> None:
+    model, x, y = linear_problem(classes=4, images=6, shape=(3, 4, 4), seed=3)
+    wanted = (y + 2) % 4
+    adversarial = run(ATTACKS[name], Defence(model), x, y, targets=wanted)
+    assert (model(adversarial).argmax(1) == wanted).all()
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_misclassified_images_come_back_as_they_are_and_cost_nothing_more(name: str) -> None:
+    model, x, y = linear_problem(classes=3, images=6, shape=(1, 4, 4), seed=2)
+    target = Target(Defence(model), samples=range(6))
+    adversarial = QUICK[name](target, x, (y + 1) % 3, context=attack_context(range(6)))
+    assert torch.equal(adversarial, x)
+    assert (target.counts.forwards, target.counts.backwards) == (6, 0)
+
+
+@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_empty_batches(name: str, noise: float) -> None:
+    model, x, y = linear_problem(classes=3, images=2, shape=(1, 4, 4), seed=2)
+    assert run(QUICK[name], Defence(model, AddNoise(noise)), x[:0], y[:0], samples=[]).shape == (0, 1, 4, 4)
+
+
+@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+def test_result_of_an_image_does_not_depend_on_its_batch(name: str, noise: float) -> None:
+    io, _ = stored()
+    x, y, defence = io["x"][:5], io["y"][:5], Defence(classifier(), AddNoise(noise))
+    samples, state = [10, 3, 7, 5, 21], torch.random.get_rng_state()
+    whole = run(QUICK[name], defence, x, y, samples=samples, eot=2, selection=16)
+    order = [4, 1]
+    some = run(QUICK[name], defence, x[order], y[order], samples=[samples[i] for i in order], eot=2, selection=16)
+    torch.testing.assert_close(some, whole[order], atol=1e-3, rtol=0)
+    alone = run(QUICK[name], defence, x[[2]], y[[2]], samples=[7], eot=2, selection=16, memory=3)
+    torch.testing.assert_close(alone, whole[[2]], atol=1e-3, rtol=0)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("attack", [DeepFool(), Fmn(iterations=40), CarliniWagner(iterations=30, searches=5)])
+@pytest.mark.parametrize("votes", [1, 8])
+def test_random_defences_err_on_fresh_noise_at_what_is_found(attack: Attack, votes: int) -> None:
+    io, _ = stored()
+    x, y = io["x"], io["y"]
+    defence = Defence(classifier(), AddNoise(2.0), votes=votes)
+    keep = fresh_accuracy(defence, x, y) > 0.9
+    x, y = x[keep], y[keep]
+    adversarial = run(attack, defence, x, y, eot=8, selection=32)
+    moved = distance(adversarial - x, "L2") > 0
+    right = fresh_accuracy(defence, adversarial, y)[moved]
+    assert moved.double().mean() > 0.9
+    assert right.mean() < 0.5  # a nearest success of single draws would be right far more often than not
+    assert (right < 0.65).double().mean() > 0.85
+    # It stops at the boundary all the same, and does not push on to where all draws err.
+    assert right.mean() > 0.1
+
+
+def test_without_a_bisection_luck_is_what_random_defences_are_left_with() -> None:
+    """Trap: the nearest point that fooled an estimate on few draws usually does not fool fresh ones."""
+    io, _ = stored()
+    x, y = io["x"][:16], io["y"][:16]
+    defence = Defence(classifier(), AddNoise(4.0))
+    found = {
+        bisections: run(Fmn(iterations=40, bisections=bisections), defence, x, y, eot=2, selection=32)
+        for bisections in (0, 8)
+    }
+    right = {key: fresh_accuracy(defence, images, y).mean() for key, images in found.items()}
+    assert right[8] < right[0] - 0.1
+
+
+def test_the_likeliest_class_may_be_far_and_the_next_one_near() -> None:
+    # At mid-grey z = (0, −0.05, −1); class 1 needs a step of 0.5 in pixel 0, class 2 one of 0.1 in pixel 1.
+    weight = torch.zeros(3, 16)
+    weight[1, 0], weight[2, 1] = 0.1, 10
+    model = LinearClassifier(weight, torch.tensor([0.0, -0.1, -6.0]))
+    x, y = torch.full((1, 1, 4, 4), 0.5), torch.tensor([0])
+    for classes, length in ((1, 0.5), (2, 0.1)):
+        adversarial = run(DeepFool(classes=classes), Defence(model), x, y)
+        assert distance(adversarial - x, "L2").item() == pytest.approx(length, rel=1e-2)
+
+
+def test_the_harness_takes_them_and_refuses_images_outside_the_box() -> None:
+    model, x, y = linear_problem(classes=3, images=6, shape=(1, 5, 5), seed=3)
+    attacked = run_attack(Defence(model), DeepFool(), x, y, protocol=Protocol())
+    assert not attacked.robust.right.any() and not attacked.violations.any()
+    exact = model.distances(x, y, dual=2).double()
+    torch.testing.assert_close(attacked.norm, exact, rtol=3e-3, atol=0)
+    x = x.round()
+    y = model(x).argmax(1)
+    attacked = run_attack(Defence(model), DeepFool(clip=False), x, y, protocol=Protocol())
+    assert not attacked.violations.any()  # the bisection clamps
+    attacked = run_attack(Defence(model), DeepFool(clip=False, bisections=0), x, y, protocol=Protocol())
+    assert attacked.violations.all() and attacked.robust.right.all()
+
+
+def test_margin_of_carlini_wagner_is_kept() -> None:
+    model, x, y = linear_problem(classes=4, images=6, shape=(3, 4, 4), seed=3)
+    adversarial = run(CarliniWagner(iterations=80, searches=6, kappa=0.5, bisections=0), Defence(model), x, y)
+    logits = model(adversarial)
+    lead = logits.scatter(1, y[:, None], -torch.inf).amax(1) - logits.gather(1, y[:, None])[:, 0]
+    assert (lead >= 0.5).all() and (lead < 1.0).all()
+
+
+def test_early_abort_saves_work_and_finds_the_same() -> None:
+    model, x, y = linear_problem(classes=3, images=6, shape=(3, 4, 4), seed=3)
+    spent, found = [], []
+    for abort in (True, False):
+        target = Target(Defence(model), samples=range(6))
+        attack = CarliniWagner(iterations=200, searches=5, early_abort=abort)
+        found.append(distance(attack(target, x, y, context=attack_context(range(6))) - x, "L2"))
+        spent.append(target.counts.backwards)
+    assert spent[0] < 0.8 * spent[1]
+    torch.testing.assert_close(found[0], found[1], rtol=2e-2, atol=0)
+
+
+def test_adam_is_torch_s_and_images_can_leave() -> None:
+    generator = torch.Generator().manual_seed(0)
+    goal = torch.randn(4, 3, generator=generator)
+    theirs = torch.zeros(4, 3, requires_grad=True)
+    optimiser = torch.optim.Adam([theirs], lr=0.1)
+    ours = torch.zeros(4, 3)
+    adam = Adam.of(ours, rate=0.1)
+    for _ in range(10):
+        optimiser.zero_grad()
+        (theirs - goal).pow(4).sum().backward()
+        optimiser.step()
+        ours, adam = adam.step(ours, 4 * (ours - goal) ** 3)
+    torch.testing.assert_close(ours, theirs.detach())
+    moved, _ = adam[torch.tensor([2, 0])].step(ours[[2, 0]], goal[[2, 0]])
+    torch.testing.assert_close(moved, adam.step(ours, goal)[0][[2, 0]])
+
+
+@pytest.mark.parametrize("votes", [1, 4])
+@pytest.mark.parametrize("memory", [1000, 12, 4])
+def test_many_gradients_are_those_of_one_after_another(votes: int, memory: int) -> None:
+    io, _ = stored()
+    x, y, defence = io["x"][:3], io["y"][:3], Defence(classifier(), AddNoise(2.0), votes=votes, rule="probabilities")
+
+    def losses(logits: Tensor, labels: Tensor) -> Tensor:
+        return torch.stack([difference(logits, labels, (labels + i) % 10) for i in (1, 2)], 1)
+
+    target = Target(defence, samples=range(3), memory=memory)
+    values, slopes, logits = gradients(target, x, losses, y, draws=6)
+    assert logits.shape == (3, 6, 10)
+    first = Target(defence, samples=range(3), memory=1000)
+    value, slope, _ = first.gradient(x, difference, y, (y + 1) % 10, draws=6)
+    torch.testing.assert_close(values[:, 0], value)
+    torch.testing.assert_close(slopes[:, 0], slope, atol=1e-5, rtol=1e-4)
+    if memory < 6:  # its draws are repeated for each loss, so the second has noise of its own
+        value, slope, _ = first.gradient(x, difference, y, (y + 2) % 10, draws=6)
+    else:
+        value, slope, _ = Target(defence, samples=range(3)).gradient(x, difference, y, (y + 2) % 10, draws=6)
+    torch.testing.assert_close(values[:, 1], value)
+    torch.testing.assert_close(slopes[:, 1], slope, atol=1e-5, rtol=1e-4)
+    assert target.counts.backwards == 2 * 3 * 6
+
+
+@pytest.mark.parametrize(
+    ("config", "build"),
+    [
+        (deepfool.DeepFoolConfig, deepfool.build),
+        (carlini_wagner.CarliniWagnerConfig, carlini_wagner.build),
+        (fmn.FmnConfig, fmn.build),
+    ],
+)
+def test_configurations(config: type, build: Callable[..., Attack]) -> None:
+    for preset in ("demo", "standard", "rigorous"):
+        attack = build(config(**config.BUDGETS[preset]))
+        assert (attack.info.norm, attack.info.eps) == ("L2", None)
+    assert build(config()) == dataclasses.replace(build(config()))
+    for wrong in ({"eps": 1.0}, {"iterations": 0}, {"norm": "L3"}, {"bisections": -1}):
+        with pytest.raises(ValidationError):
+            config(**wrong)
+    assert type(build(config()))() == build(config())  # one set of defaults

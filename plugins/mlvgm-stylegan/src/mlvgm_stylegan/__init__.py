@@ -1,0 +1,41 @@
+"""StyleGAN generators for mlvgm. This module is light: everything heavy is imported when it is used."""
+
+from __future__ import annotations
+
+from mlvgm.plugins.descriptors import Component, Weights
+
+stylegan2_generator = Component(
+    summary="StyleGAN2: one style a layer, official checkpoints, encoders into W+",
+    factory="mlvgm_stylegan.stylegan2.config:stylegan2",
+    config="mlvgm_stylegan.stylegan2.config:StyleGAN2Config",
+    converter="mlvgm_stylegan.stylegan2.loaders.convert:convert",
+    capabilities={"encodes": True},
+    weights=(
+        Weights(
+            name="fashion-mnist",
+            file="mlvgm_stylegan:weights/fashion-mnist.safetensors",
+            sha256="88f485e96a61af654fa4b6bcc96cf35fdfe5a4719de5ab8bba537945a792d9b2",
+            licence="MIT",
+            summary="Fashion-MNIST 1×32×32, 8 styles, with an encoder into W+",
+        ),
+    ),
+)
+
+stylegan3_generator = Component(
+    summary="StyleGAN3 (translation and rotation equivariant), from official checkpoints",
+    factory="mlvgm_stylegan.stylegan3.config:stylegan3",
+    config="mlvgm_stylegan.stylegan3.config:StyleGAN3Config",
+    converter="mlvgm_stylegan.stylegan3.loader:convert",
+)
+
+train_stylegan2 = Component(
+    summary="trains StyleGAN2: non-saturating loss, lazy R1, path-length regularisation",
+    factory="mlvgm_stylegan.stylegan2.training:StyleGAN2Training",
+    config="mlvgm_stylegan.stylegan2.training_config:StyleGAN2TrainingConfig",
+)
+
+train_stylegan2_encoder = Component(
+    summary="trains an encoder into W+ for trained StyleGAN2 weights, and writes both as one file",
+    factory="mlvgm_stylegan.encoders.training:EncoderTraining",
+    config="mlvgm_stylegan.encoders.training_config:EncoderTrainingConfig",
+)

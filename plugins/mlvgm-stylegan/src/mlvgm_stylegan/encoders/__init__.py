@@ -1,0 +1,1 @@
+"""Encoders of images into W+, the space of one style a layer."""

@@ -1,0 +1,34 @@
+"""Training data: whether they fit a network, and minibatches as a function of seed and step."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from mlvgm.errors import InputError
+from mlvgm.noise import Keys, uniform
+from mlvgm.protocols.data import DataInfo, Dataset
+
+
+def minibatch(data: Dataset, *, step: int, batch: int, seed: int) -> Tensor:
+    """Images of the train split for ``step``, (batch, C, H, W) in [0, 1]; every epoch is a fresh permutation."""
+    size = data.size("train")
+    ids: list[int] = []
+    for epoch in range(step * batch // size, ((step + 1) * batch - 1) // size + 1):
+        (chance,) = uniform(Keys.of(seed=seed, purpose="order", samples=[epoch]), "order", (size,))
+        first = max(step * batch - epoch * size, 0)
+        ids += chance.argsort(stable=True)[first : (step + 1) * batch - epoch * size].tolist()
+    return data.batch("train", ids)[0]
+
+
+def check_data(data: DataInfo, network: str, image: tuple[int, int, int], *, option: str) -> None:
+    """Refuse data that ``network``, of images of size ``image``, cannot be trained on.
+
+    Raises:
+        InputError: they are only a sample, or of another size; ``option`` is the one to set.
+    """
+    if data.sample:
+        message = f"{data.name}: only a sample of the test images is present, which is not for training"
+        raise InputError(message, hint="fetch the full data set")
+    if tuple(data.image.shape) != tuple(image):
+        theirs, ours = ("×".join(map(str, size)) for size in (data.image.shape, image))
+        raise InputError(f"{data.name} has {theirs} images, the {network} is for {ours}", hint=f"set train.{option}")

@@ -1,0 +1,1 @@
+"""Checkpoints of other code bases: which one wrote them, and its tensors under this project's names."""

@@ -1,0 +1,64 @@
+"""The ``stylegan3`` generator: its configuration, and how it is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mlvgm.errors import ConfigError, InputError
+from mlvgm.weights.file import WeightsFile, fill
+from mlvgm.weights.load import load_weights
+from mlvgm.weights.options import read_options
+from mlvgm_stylegan.stylegan3.architecture import StyleGAN3Architecture
+from mlvgm_stylegan.stylegan3.generator import ConditionalStyleGAN3, StyleGAN3Generator, StyleGAN3Sampling
+from mlvgm_stylegan.stylegan3.loader import FORMAT, convert
+from mlvgm_stylegan.stylegan3.network import StyleGAN3, build
+
+
+class StyleGAN3Config(BaseModel):
+    """Options of ``--generator stylegan3``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: str = Field("", description="a StyleGAN3 pickle (.pkl), or a file `mlvgm weights convert` made")
+    config: Path | None = Field(
+        None, description="JSON or YAML with constructor arguments, for what a bare state dict does not tell"
+    )
+    psi: float = Field(1.0, description="truncation of fresh styles towards the average style; 1 is off")
+    cutoff: int | None = Field(None, ge=0, description="number of coarse styles that are truncated; all if not given")
+
+
+def stylegan3(config: StyleGAN3Config) -> StyleGAN3Generator:
+    """The generator that ``config`` describes.
+
+    Raises:
+        ConfigError: no weights are named, or a sampling option is not of this model.
+        InputError: the weights are missing, corrupt or of something else.
+    """
+    if not config.weights:
+        raise ConfigError("stylegan3 ships no weights", hint="name a checkpoint with --set generator.weights=FILE")
+    file = load_weights(
+        config.weights, shipped=(), formats=(FORMAT,), convert=convert, options=read_options(config.config)
+    )
+    model = assemble(file, Path(config.weights))
+    sampling = StyleGAN3Sampling(config.psi, config.cutoff)
+    kind = ConditionalStyleGAN3 if model.architecture.classes else StyleGAN3Generator
+    return kind(model, sampling=sampling)
+
+
+def assemble(file: WeightsFile, path: Path) -> StyleGAN3:
+    """The network in ``file``.
+
+    Raises:
+        InputError: its architecture is not valid, or its tensors do not fit it.
+    """
+    try:
+        architecture = StyleGAN3Architecture.model_validate_json(file.architecture)
+    except ValidationError as error:
+        raise InputError(
+            f"{path}: its metadata holds no valid StyleGAN3 architecture", hint="convert it again"
+        ) from error
+    model = build(architecture)
+    fill(model, file.tensors, path)
+    return model

@@ -1,0 +1,205 @@
+"""StyleGAN2 training: learns, is a function of its seed, resumes exactly, and refuses what it cannot train on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from mlvgm.errors import CheckFailed, InputError
+from mlvgm.latents import ImageSpec
+from mlvgm.noise import Keys
+from mlvgm.protocols.data import DataInfo, Split
+from mlvgm.protocols.train import TrainContext
+from mlvgm.weights.file import read_weights
+from mlvgm_stylegan.minibatches import minibatch
+from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
+from mlvgm_stylegan.stylegan2.discriminator import DiscriminatorArchitecture, load_discriminator
+from mlvgm_stylegan.stylegan2.network import StyleGAN2, build
+from mlvgm_stylegan.stylegan2.training import StyleGAN2Training
+from mlvgm_stylegan.stylegan2.training_config import StyleGAN2TrainingConfig
+from mlvgm_stylegan.stylegan2.weights import assemble
+
+ARCHITECTURE = StyleGAN2Architecture(
+    z_dim=6, w_dim=5, channels=(8, 6), image_channels=1, mapping_layers=2, mapping_learning_rate=0.1, noise=False
+)
+DISCRIMINATOR = DiscriminatorArchitecture(image=(1, 8, 8), channels=(8, 8), filter=(1.0, 1.0))
+OPTIONS = {"architecture": ARCHITECTURE, "discriminator": DISCRIMINATOR, "batch": 8, "r1_every": 4, "path_every": 3}
+
+
+class Stripes:
+    """Horizontal and vertical gradients of random strength, all of them bright."""
+
+    info = DataInfo("stripes", ImageSpec(1, 8, 8), ("across", "down"), "MIT", "made up")
+
+    def size(self, split: Split) -> int:
+        return 50
+
+    def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+        ramp = torch.linspace(0.6, 1, 8).expand(8, 8)
+        images = [(ramp if i % 2 else ramp.T) * (0.8 + 0.004 * i) for i in ids]
+        return torch.stack(images).unsqueeze(1), torch.tensor([i % 2 for i in ids])
+
+
+def run(folder: Path, *, seed: int = 0, resume: bool = False, stop: int | None = None, **options: object) -> list[str]:
+    """Metrics of a training; ``stop`` kills it after that step."""
+    folder.mkdir(exist_ok=True)
+    seen: list[str] = []
+
+    def progress(step: int, steps: int, metrics: object) -> None:
+        seen.append(json.dumps(metrics))
+        if step == stop:
+            raise KeyboardInterrupt
+
+    config = StyleGAN2TrainingConfig(**{**OPTIONS, "steps": 12, "checkpoint_every": 5, **options})  # type: ignore[arg-type]
+    StyleGAN2Training(config).train(
+        Stripes(), context=TrainContext(folder, seed=seed, resume=resume, progress=progress)
+    )
+    return seen
+
+
+def load(folder: Path) -> StyleGAN2:
+    path = folder / "weights.safetensors"
+    model, encoder = assemble(read_weights(path), path)
+    assert encoder is None
+    return model
+
+
+def test_samples_become_like_the_data_and_the_files_are_complete(tmp_path: Path) -> None:
+    run(tmp_path, steps=120, ema=0.9, w_decay=0.9, learning_rate=1e-2, discriminator_rate=5e-3)
+    model = load(tmp_path)
+    assert model.architecture == ARCHITECTURE
+    z = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before, after = (2 * Stripes().batch("train", range(50))[0] - 1).mean(), model(z).mean()
+        assert abs(build(ARCHITECTURE, seed=0)(z).mean() - before) > 0.3 > abs(after - before)
+        # The mean style is tracked.
+        torch.testing.assert_close(model.mapping.average, model.mapping(z).mean(0), atol=0.2, rtol=0)
+        assert model.mapping.average.abs().max() > 0.02
+    assert load_discriminator(tmp_path / "discriminator.safetensors").architecture == DISCRIMINATOR
+    card = (tmp_path / "weights.md").read_text(encoding="utf-8")
+    assert "mlvgm train generator stylegan2 --data stripes" in card and "--set 'train.steps=120'" in card
+    assert "960 real images" in card
+
+
+@pytest.mark.parametrize("stop", [5, 7])
+@pytest.mark.parametrize("noise", [False, True])
+def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, stop: int, noise: bool) -> None:
+    extras = {
+        "augment": 0.6,
+        "augment_ramp": 200,
+        "flips": True,
+        "architecture": ARCHITECTURE.model_copy(update={"noise": noise}),
+    }
+    whole = run(tmp_path / "whole", **extras)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", stop=stop, **extras)
+    rest = run(tmp_path / "parts", resume=True, **extras)
+    assert rest == whole[5:]
+    for name in ("weights", "discriminator"):
+        one, other = (read_weights(tmp_path / part / f"{name}.safetensors").tensors for part in ("whole", "parts"))
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_more_steps_go_on_where_fewer_ended(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole")
+    run(tmp_path / "parts", steps=7)
+    assert run(tmp_path / "parts", resume=True) == whole[7:]
+    with pytest.raises(InputError, match="of step 12, beyond 7"):
+        run(tmp_path / "parts", resume=True, steps=7)
+
+
+def test_seed_decides_and_the_global_random_state_does_not(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = run(tmp_path / "a")
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert run(tmp_path / "b") == first
+    assert run(tmp_path / "c", seed=1) != first
+
+
+def test_every_epoch_shows_every_image_once() -> None:
+    seen: list[int] = []
+
+    class Watched(Stripes):
+        def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+            seen.extend(ids)
+            return super().batch(split, ids)
+
+    for step in range(13):
+        minibatch(Watched(), step=step, batch=8, seed=0)
+    assert sorted(seen[:50]) == sorted(seen[50:100]) == list(range(50))
+    assert seen[:50] != seen[50:100] and len(seen) == 13 * 8
+
+
+def test_half_of_the_images_mix_two_styles_at_a_random_layer() -> None:
+    model = build(ARCHITECTURE.model_copy(update={"channels": (4, 4, 4)}), seed=0)
+    training = StyleGAN2Training(StyleGAN2TrainingConfig(**{**OPTIONS, "style_mixing": 0.7}))  # type: ignore[arg-type]
+    ws = training._styles(model, Keys.of(seed=0, purpose="train", samples=[0]), 2000)
+    assert ws.shape == (2000, 6, 5)
+    changes = (ws[:, 1:] != ws[:, :-1]).any(2)
+    assert changes.sum(1).max() == 1
+    assert changes.any(1).float().mean().item() == pytest.approx(0.7, abs=0.04)
+    assert changes.float().mean(0).tolist() == pytest.approx([0.7 / 5] * 5, abs=0.03)
+    torch.testing.assert_close(model.mapping.average, 0.005 * ws.detach().mean((0, 1)), atol=1e-3, rtol=0)
+
+
+def test_regularisation_is_lazy_and_weighted(tmp_path: Path) -> None:
+    """Without any, steps are others; each is heard of in its own steps only."""
+    plain = run(tmp_path / "plain", r1=0.0, path_length=0.0)
+    paths = run(tmp_path / "paths", r1=0.0, path_length=2.0)
+    assert all(json.loads(metrics)["path length"] == 0 for metrics in plain)
+    lengths = [json.loads(metrics)["path length"] for metrics in paths]
+    changed = [step for step in range(12) if lengths[step] != ([0.0, *lengths][step])]
+    assert changed == [0, 3, 6, 9]
+    assert run(tmp_path / "r1", r1=5.0, path_length=0.0)[1:] != plain[1:]
+
+
+def test_augmentation_rises_while_the_discriminator_overfits(tmp_path: Path) -> None:
+    # Real images get positive logits most of the time: r_t > −0.9.
+    probabilities = [
+        json.loads(m)["augmentation"] for m in run(tmp_path, augment=0.1, augment_ramp=320, learning_rate=1e-6)
+    ]
+    assert len(set(probabilities[:3])) == 1 and probabilities[3] in (0.0, pytest.approx(0.1))
+    assert all(abs(b - a) < 0.11 for a, b in pairwise(probabilities))
+    assert max(probabilities) > 0
+
+
+def test_refusals(tmp_path: Path) -> None:
+    class Sample(Stripes):
+        info = dataclasses.replace(Stripes.info, sample=True)
+
+    class Wide(Stripes):
+        info = dataclasses.replace(Stripes.info, image=ImageSpec(1, 32, 32))
+
+    context = TrainContext(tmp_path)
+    training = StyleGAN2Training(StyleGAN2TrainingConfig(**OPTIONS))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="only a sample"):
+        training.train(Sample(), context=context)
+    with pytest.raises(
+        InputError, match=r"stripes has 1×32×32 images, the generator is for 1×8×8.*train\.architecture"
+    ):
+        training.train(Wide(), context=context)
+    with pytest.raises(InputError, match=r"stripes has 1×8×8 images, the generator is for 1×32×32"):
+        StyleGAN2Training(StyleGAN2TrainingConfig()).train(Stripes(), context=context)
+    with pytest.raises(CheckFailed, match="diverged at step"):
+        run(tmp_path, learning_rate=1e30, discriminator_rate=1e30)
+    with pytest.raises(ValidationError, match="multiple of the discriminator's group of 4"):
+        StyleGAN2TrainingConfig(batch=10)
+    (tmp_path / "checkpoint.pt").write_bytes(b"broken")
+    with pytest.raises(InputError, match=r"checkpoint\.pt: not a readable training checkpoint"):
+        run(tmp_path, resume=True)
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    run(tmp_path)
+    with pytest.raises(InputError, match="another training: seed 0 → 4"):
+        run(tmp_path, resume=True, seed=4)
