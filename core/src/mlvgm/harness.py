@@ -99,11 +99,22 @@ def check_attackable(defence: Defence, info: AttackInfo, *, gradient: Gradient =
     """Refuse an attack that cannot work on a defence.
 
     Raises:
-        ConfigError: too few classes, or exact gradients asked of a purifier that has none.
+        ConfigError: too few classes, exact gradients asked of a purifier that has none, or an attack on the latents of
+            a purifier without a generator.
     """
     if info.minimum_classes > defence.classes:
         raise ConfigError(
             f"attack '{info.name}' needs {info.minimum_classes} classes, the classifier has {defence.classes}"
+        )
+    if info.needs_generator and getattr(defence.purifier, "generator", None) is None:
+        raise ConfigError(
+            f"attack '{info.name}' needs a purifier with a generator, came {type(defence.purifier).__name__}",
+            hint="take --purifier mlvgm without --compare, or another attack",
+        )
+    if info.needs_generator and (gradient == "bpda" or not defence.differentiable):
+        raise ConfigError(
+            f"attack '{info.name}' needs the encoder's exact gradient",
+            hint="take a generator with an encoder of its own and leave gradient on auto, or take another attack",
         )
     if info.access == "gradient" and gradient == "exact" and not defence.differentiable:
         raise ConfigError(
@@ -115,7 +126,8 @@ def check_attackable(defence: Defence, info: AttackInfo, *, gradient: Gradient =
 def perturbation_norm(adversarial: Tensor, images: Tensor, norm: str) -> Tensor:
     """Size (B,) of each perturbation in ``norm`` ("Linf", "L2" or "L1"), in double precision."""
     difference = (adversarial.double() - images.double()).flatten(1)
-    return difference.norm(p={"Linf": math.inf, "L2": 2, "L1": 1}[norm], dim=1)
+    size: Tensor = difference.norm(p={"Linf": math.inf, "L2": 2, "L1": 1}[norm], dim=1)
+    return size
 
 
 def check_candidates(adversarial: Tensor, images: Tensor, info: AttackInfo) -> tuple[Tensor, Tensor]:

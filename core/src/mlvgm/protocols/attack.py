@@ -50,6 +50,7 @@ class AttackInfo:
         access: what it uses of the target: gradients, scores (logits), only the predicted label, or only the bare
             classifier behind the purifier (transfer).
         minimum_classes: fewest classes it works with.
+        needs_generator: it follows the exact gradient of the encoder inside the purifier.
     """
 
     name: str
@@ -57,6 +58,7 @@ class AttackInfo:
     eps: float | None
     access: Access = "gradient"
     minimum_classes: int = 2
+    needs_generator: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -62,8 +62,17 @@ def write_card(
 def training_command(kind: str, name: str, config: BaseModel, *, data: DataInfo, seed: int) -> str:
     """The command that repeats a training: every option that is not a default."""
     given: Mapping[str, object] = config.model_dump(mode="json", exclude_defaults=True)
-    options = "".join(f" --set 'train.{option}={_value(value)}'" for option, value in given.items())
+    options = "".join(f" --set '{option}={_value(value)}'" for option, value in _leaves("train", given))
     return f"mlvgm train {kind} {name} --data {data.name} --seed {seed}{options}"
+
+
+def _leaves(prefix: str, tree: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Dotted options: ``--set`` takes fields of a nested configuration one by one."""
+    for option, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(f"{prefix}.{option}", value)
+        else:
+            yield f"{prefix}.{option}", value
 
 
 def _value(value: object) -> str:

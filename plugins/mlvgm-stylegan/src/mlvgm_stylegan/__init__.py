@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlvgm.plugins.descriptors import Component, Weights
+from mlvgm.plugins.descriptors import Component, Recipe, Weights
 
 stylegan2_generator = Component(
     summary="StyleGAN2: one style a layer, official checkpoints, encoders into W+",
@@ -16,8 +16,28 @@ stylegan2_generator = Component(
             file="mlvgm_stylegan:weights/fashion-mnist.safetensors",
             sha256="88f485e96a61af654fa4b6bcc96cf35fdfe5a4719de5ab8bba537945a792d9b2",
             licence="MIT",
-            summary="Fashion-MNIST 1×32×32, 8 styles, with an encoder into W+",
+            summary="Fashion-MNIST 1×32×32, 8 styles, with an encoder into W+; reconstructions keep 87 % of right labels",
         ),
+        Weights(
+            name="shapes",
+            file="mlvgm_stylegan:weights/shapes.safetensors",
+            sha256="e27320ab1aa6f80a7d6379696b898d896cd99909f1bd4f79de5060a756179ffc",
+            licence="MIT",
+            summary="shapes 3×32×32, 8 styles, no encoder",
+        ),
+    ),
+    recipes=(
+        Recipe(
+            "mlvgm",
+            {
+                "generator.weights": "fashion-mnist",
+                "generator.psi": 1.0,
+                "purifier.noise": 4.0,
+                "purifier.alphas": "keep:6",
+            },
+        ),
+        Recipe("α = 0", {"purifier.alphas": "none"}, note="reconstruction only"),
+        Recipe("paper: cosine", {"purifier.noise": 0.0, "purifier.alphas": "cosine"}),
     ),
 )
 

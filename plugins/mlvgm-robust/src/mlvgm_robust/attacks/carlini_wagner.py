@@ -111,7 +111,7 @@ class CarliniWagner:
             value, gradient, logits = incumbents.target[rows].gradient(
                 point, hinge, wanted[rows], kappa, draws=incumbents.context.eot
             )
-            reached = incumbents.margin(incumbents.target.defence.vote(logits), rows)
+            reached = nearest.margin(logits, rows)
             fooled = (reached > 0) & (reached >= self.kappa)
             nearest.record(point, rows, fooled)
             success[rows] |= fooled

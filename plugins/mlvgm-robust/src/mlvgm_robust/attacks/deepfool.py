@@ -88,7 +88,7 @@ class DeepFool:
                 break
             values, slopes, _ = gradients(target[rows], point, losses, labels[rows], rivals[rows], draws=context.eot)
             point = self._step(point, values, slopes)
-            fooled = incumbents.fooled(target[rows](point, draws=context.eot), rows)
+            fooled = nearest.fooled(target[rows](point, draws=context.eot), rows)
             nearest.record(point, rows, fooled)
             rows, point = rows[~fooled], point[~fooled]
         return nearest.settle(self.bisections)

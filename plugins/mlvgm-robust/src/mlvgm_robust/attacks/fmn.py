@@ -79,17 +79,17 @@ class Fmn:
         point, radius = centre, torch.full_like(centre[:, 0, 0, 0], torch.inf)
         for iteration in range(self.iterations):
             value, gradient, logits = target.gradient(point, loss, wanted, draws=eot)
-            fooled = incumbents.fooled(logits, rows)
+            fooled = nearest.fooled(logits, rows)
             nearest.record(point, rows, fooled)
             gamma = _cosine(self.gamma, min(self.gamma, 1e-4), iteration / self.iterations)
-            # Until the first success the radius is where the linearised boundary is; then it closes in from both sides.
+            # Until the first success the radius passes the linearised boundary; then it closes in from both sides.
             boundary = distance(point - centre, self.norm) - value / dual_norm(gradient, self.norm).clamp_min(_TINY)
             found = nearest.length[rows]
-            outwards = torch.where(found.isfinite(), radius * (1 + gamma), boundary)
+            outwards = torch.where(found.isfinite(), radius, boundary) * (1 + gamma)
             radius = torch.where(fooled, torch.minimum(radius * (1 - gamma), found), outwards)
             length = _cosine(self.step, self.step / 100, iteration / self.iterations)
             point = project(point + length * steepest(gradient, "L2"), centre, norm=self.norm, eps=radius)
-        nearest.record(point, rows, incumbents.fooled(target(point, draws=eot), rows))
+        nearest.record(point, rows, nearest.fooled(target(point, draws=eot), rows))
 
 
 def _cosine(first: float, last: float, progress: float) -> float:

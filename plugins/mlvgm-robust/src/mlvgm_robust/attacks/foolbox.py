@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mlvgm.errors import ConfigError
 from mlvgm.protocols.attack import Access, AttackContext, AttackInfo, Norm
 from mlvgm_robust.attacks.foreign import Deployed, ForeignConfig, Trait, check_options, library, search
 
@@ -15,15 +16,24 @@ if TYPE_CHECKING:
     from mlvgm.target import Target
 
 _NORMS: tuple[Norm, ...] = ("L2", "Linf", "L1")
-_STEPS = (
-    "FastGradientAttack ProjectedGradientDescentAttack BasicIterativeAttack MomentumIterativeFastGradientMethod "
-    "PGD AdamPGD AdamProjectedGradientDescentAttack AdamBasicIterativeAttack"
-).split()
-_NOISE = "AdditiveGaussianNoiseAttack AdditiveUniformNoiseAttack".split()
-_MEASURED = (
-    "BinarySearchContrastReductionAttack LinearSearchContrastReductionAttack InversionAttack GaussianBlurAttack "
-    "LinearSearchBlendedUniformNoiseAttack"
-).split()
+_STEPS = [
+    "FastGradientAttack",
+    "ProjectedGradientDescentAttack",
+    "BasicIterativeAttack",
+    "MomentumIterativeFastGradientMethod",
+    "PGD",
+    "AdamPGD",
+    "AdamProjectedGradientDescentAttack",
+    "AdamBasicIterativeAttack",
+]
+_NOISE = ["AdditiveGaussianNoiseAttack", "AdditiveUniformNoiseAttack"]
+_MEASURED = [
+    "BinarySearchContrastReductionAttack",
+    "LinearSearchContrastReductionAttack",
+    "InversionAttack",
+    "GaussianBlurAttack",
+    "LinearSearchBlendedUniformNoiseAttack",
+]
 _PIXELS = "it limits the number of changed pixels (L0), which is no norm of this project"
 
 
@@ -112,13 +122,15 @@ class Foolbox:
 
         def find(model: Deployed, images: Tensor, seed: int) -> Tensor:
             wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device=images.device)
-            goal = criteria.Misclassification(labels) if targets is None else criteria.TargetedMisclassification(targets)
-            clipped: Tensor = self._attack()(wrapped, images, goal, epsilons=self.about.eps)[1]
+            aim = criteria.TargetedMisclassification
+            goal = criteria.Misclassification(labels) if targets is None else aim(targets)
+            clipped: Tensor = self.create()(wrapped, images, goal, epsilons=self.about.eps)[1]
             return clipped
 
         return search(find, target, images, info=self.about, context=context)
 
-    def _attack(self) -> Any:
+    def create(self) -> Any:
+        """The attack as foolbox's own object."""
         name = self.about.name.partition(":")[2]
         ours = {}
         if FoolboxConfig.trait(name).norm:
@@ -130,9 +142,19 @@ def build(config: FoolboxConfig) -> Foolbox:
     """The attack of ``config``.
 
     Raises:
-        ConfigError: foolbox is not installed, or the attack does not have one of the options.
+        ConfigError: foolbox is not installed, or the attack does not have one of the options, or does not take its value.
     """
     library("foolbox")
-    constructor, trait, info = getattr(library("foolbox.attacks"), config.attack), config.trait(config.attack), config.info()
+    constructor = getattr(library("foolbox.attacks"), config.attack)
+    trait, info = config.trait(config.attack), config.info()
     check_options(constructor, config.options, name=info.name, own={trait.norm})
-    return Foolbox(info, config.options)
+    attack = Foolbox(info, config.options)
+    try:
+        attack.create()
+    except ImportError as error:  # of what foolbox needs for this attack only
+        raise ConfigError(
+            f"attack '{info.name}' needs the package {error.name}", hint=f"pip install {error.name}"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"attack '{info.name}': {error}") from error
+    return attack

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from mlvgm.target import Target
 
+# A success whose margin is within rounding of the logits would come and go with the size of the batch.
+_ROUNDING = 1e-5
 # Two independent estimates confirm what is handed over, so the way there aims a little above one half.
 _CONVINCING = 2 / 3
 # Against a random target a success by luck is too near: the way is followed beyond it, up to this multiple.
@@ -70,6 +72,15 @@ class Nearest:
         incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
         return cls(incumbents, norm, images, images.clone(), torch.full_like(images[:, 0, 0, 0], torch.inf))
 
+    def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Margin (b,) of the decision over the draws in ``logits`` (b, m, K), less what rounding could take."""
+        scores = self.incumbents.target.defence.vote(logits)
+        return self.incumbents.margin(scores, rows) - _ROUNDING * scores.abs().amax(1)
+
+    def fooled(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """(b,) bool: the decision over the draws in ``logits`` (b, m, K) is clearly wrong, or the wanted one."""
+        return self.margin(logits, rows) > 0
+
     def record(self, candidates: Tensor, rows: Tensor, fooled: Tensor) -> None:
         """Keep those ``candidates`` (b, C, H, W) of images ``rows`` that succeed, ``fooled`` (b,), and are nearer."""
         away = distance(candidates - self.centre[rows], self.norm)
@@ -101,5 +112,5 @@ class Nearest:
         incumbents = self.incumbents
         if not incumbents.target.stochastic:
             logits = incumbents.target[rows](candidates, draws=1)
-            return incumbents.fooled(logits, rows)
+            return self.fooled(logits, rows)
         return incumbents.estimate(candidates, rows)[0] > _CONVINCING

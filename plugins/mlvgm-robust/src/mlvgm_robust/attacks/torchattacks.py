@@ -20,9 +20,25 @@ _LINF, _L2 = Trait(("Linf",)), Trait(("L2",))
 _SHRINKS_L2, _SHRINKS_L1 = Trait(("L2",), minimal=True, radius=""), Trait(("L1",), minimal=True, radius="")
 _PATCHES = Trait(("Linf",), radius="max_epsilon")
 _EITHER = ("Linf", "L2")
-_NAMES = (
-    "FGSM BIM RFGSM FFGSM PGD EOTPGD UPGD TPGD PGDRS Jitter MIFGSM NIFGSM SINIFGSM VMIFGSM VNIFGSM DIFGSM TIFGSM".split()
-)
+_NAMES = [
+    "FGSM",
+    "BIM",
+    "RFGSM",
+    "FFGSM",
+    "PGD",
+    "EOTPGD",
+    "UPGD",
+    "TPGD",
+    "PGDRS",
+    "Jitter",
+    "MIFGSM",
+    "NIFGSM",
+    "SINIFGSM",
+    "VMIFGSM",
+    "VNIFGSM",
+    "DIFGSM",
+    "TIFGSM",
+]
 _PIXELS = "it limits the number of changed pixels (L0), which is no norm of this project"
 
 
@@ -114,6 +130,7 @@ def build(config: TorchattacksConfig) -> Torchattacks:
     Raises:
         ConfigError: torchattacks is not installed, or the attack does not have one of the options.
     """
-    constructor, trait, info = getattr(library("torchattacks"), config.attack), config.trait(config.attack), config.info()
+    constructor = getattr(library("torchattacks"), config.attack)
+    trait, info = config.trait(config.attack), config.info()
     check_options(constructor, config.options, name=info.name, own={"model", "n_classes", trait.radius, trait.norm})
     return Torchattacks(info, config.options)

@@ -52,7 +52,8 @@ class ModulatedConvolution(nn.Module):
         energy = _energy(self.weight) if self.energy is None else self.energy
         scale = (style.square() @ energy.T + 1e-8).rsqrt()[:, :, None, None]
         x, style = aligned(x, style)
-        x = x * style[:, :, None, None]
+        # On a CPU this layout is faster, above all for doubling; everything after a convolution keeps it.
+        x = (x * style[:, :, None, None]).contiguous(memory_format=torch.channels_last)
         if not self.up:
             return conv2d(x, self.weight, padding=1), scale
         rows, columns = low_pass.shape
@@ -77,9 +78,10 @@ class ModulatedProjection(nn.Module):
         """(max(N, M), outputs, H, W) of x (N, inputs, H, W) and styles w (M, w_dim)."""
         style = self.affine(w) * self.weight.shape[1] ** -0.5
         x, style = aligned(x, style)
-        matrix = style[:, :, None] * self.weight.flatten(1).T
+        # (N, outputs, inputs): a product with the transpose of few rows is several times faster than one with few columns.
+        filters = style[:, None] * self.weight.flatten(1)
         pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
-        return torch.bmm(pixels, matrix).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        return torch.bmm(pixels, filters.transpose(1, 2)).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
 
 
 def _energy(weight: Tensor) -> Tensor:

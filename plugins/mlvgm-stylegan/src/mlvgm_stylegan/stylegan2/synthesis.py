@@ -129,9 +129,7 @@ class SynthesisNetwork(nn.Module):
         images = self.noise_images(noise)
         if len(ws) != len(images) + 1:
             raise InputError(f"expected {len(images) + 1} styles, came {len(ws)}")
-        # All features after it keep its layout, in which convolutions are faster on a CPU.
-        x = self.constant[None].contiguous(memory_format=torch.channels_last)
-        image, start = None, 0
+        x, image, start = self.constant[None], None, 0
         states: list[tuple[Tensor, Tensor | None]] = []
         for block in self.blocks:
             stop = start + (1 if block.up is None else 2)
