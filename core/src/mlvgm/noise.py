@@ -136,7 +136,7 @@ class Noise:
     def replaced(self, indices: Sequence[int], other: Noise) -> Noise:
         """This noise with the latents numbered ``indices`` reading their values from ``other`` (same batch size).
 
-        Of tied noise this is style mixing (arXiv 1812.04948, section 3.1). Condition and nuisances, which have no index,
+        Of tied noise this is style mixing (arXiv 1812.04948, section 3.1). Condition and nuisances have no index,
         stay.
         """
         chosen, own = set(indices), len(self.values)

@@ -158,3 +158,12 @@ def test_filters_are_convolved_not_correlated() -> None:
 def test_architectures_that_make_no_sense_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         StyleGAN2Architecture.model_validate({**SMALL.model_dump(), **change})
+
+
+@pytest.mark.parametrize("rows", [(2, 2), (1, 6), (2, 6)])
+def test_features_stay_channels_last_when_rows_widen(rows: tuple[int, int]) -> None:
+    """Repeating rows loses the layout, and then the network is half as fast."""
+    model = fold(build(SMALL, seed=0))
+    few, many = (random(count, 8) for count in rows)
+    for features, _ in model.synthesis.trace([few, few, many, many, many, many]):
+        assert features.is_contiguous(memory_format=torch.channels_last)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import shlex
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +20,7 @@ from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys
 from mlvgm.protocols.data import DataInfo, Split
 from mlvgm.protocols.train import TrainContext
+from mlvgm.runs.settings import from_assignments, nest
 from mlvgm.weights.file import read_weights
 from mlvgm_stylegan.minibatches import minibatch
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
@@ -203,3 +206,14 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     run(tmp_path)
     with pytest.raises(InputError, match="another training: seed 0 → 4"):
         run(tmp_path, resume=True, seed=4)
+
+
+def test_the_command_in_the_card_gives_the_same_configuration(tmp_path: Path) -> None:
+    run(tmp_path, steps=1, augment=0.6)
+    (command,) = re.findall(r"- Command: `(.*)`", (tmp_path / "weights.md").read_text(encoding="utf-8"))
+    words = shlex.split(command)
+    assignments = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    settings = from_assignments(assignments, source="card")
+    given = nest({key.removeprefix("train."): setting.value for key, setting in settings.items()})
+    expected = StyleGAN2TrainingConfig(**{**OPTIONS, "steps": 1, "checkpoint_every": 5, "augment": 0.6})  # type: ignore[arg-type]
+    assert StyleGAN2TrainingConfig.model_validate(given) == expected

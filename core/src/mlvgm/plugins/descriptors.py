@@ -85,8 +85,8 @@ class Component:
         capabilities: what it can do, in plain values, for plans and refusals.
         weights: weights that ship with it.
         recipes: generators only: ways of purifying with it, the default first.
-        converter: ``"module:attribute"`` of ``convert(container) -> Converted | None``, which turns checkpoints of other
-            code bases into weights of this component and returns None for those of other families
+        converter: ``"module:attribute"`` of ``convert(container) -> Converted | None``, which turns other code bases'
+            checkpoints into weights of this component and returns None for those of other families
             (:mod:`mlvgm.weights.container`).
         argument: name of the configuration field that gets what follows the colon in ``NAME:ARGUMENT``.
         api: protocol version it was written against.

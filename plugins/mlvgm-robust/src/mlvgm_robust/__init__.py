@@ -79,18 +79,6 @@ deepfool = Component(
     config="mlvgm_robust.attacks.deepfool:DeepFoolConfig",
     capabilities=_GRADIENT,
 )
-carlini_wagner = Component(
-    summary="Carlini & Wagner, minimal L2 norm by Adam without a box, c searched for (arXiv 1608.04644)",
-    factory="mlvgm_robust.attacks.carlini_wagner:build",
-    config="mlvgm_robust.attacks.carlini_wagner:CarliniWagnerConfig",
-    capabilities={**_GRADIENT, "norms": "L2"},
-)
-fmn = Component(
-    summary="FMN, minimal norm by steps in a ball that shrinks and grows, also in L1 (arXiv 2102.12827)",
-    factory="mlvgm_robust.attacks.fmn:build",
-    config="mlvgm_robust.attacks.fmn:FmnConfig",
-    capabilities={**_GRADIENT, "norms": "Linf,L2,L1"},
-)
 autoattack = Component(
     summary="APGD-CE, APGD-T, FAB-T, Square in turn on what still stands; autoattack:official is the original",
     factory="mlvgm_robust.attacks.autoattack:build",

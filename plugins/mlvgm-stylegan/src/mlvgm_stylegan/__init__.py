@@ -16,7 +16,7 @@ stylegan2_generator = Component(
             file="mlvgm_stylegan:weights/fashion-mnist.safetensors",
             sha256="88f485e96a61af654fa4b6bcc96cf35fdfe5a4719de5ab8bba537945a792d9b2",
             licence="MIT",
-            summary="Fashion-MNIST 1×32×32, 8 styles, with an encoder into W+; reconstructions keep 87 % of right labels",
+            summary="Fashion-MNIST 1×32×32, 8 styles, with an encoder into W+ that keeps 87 % of right labels",
         ),
         Weights(
             name="shapes",

@@ -142,7 +142,7 @@ def build(config: FoolboxConfig) -> Foolbox:
     """The attack of ``config``.
 
     Raises:
-        ConfigError: foolbox is not installed, or the attack does not have one of the options, or does not take its value.
+        ConfigError: foolbox is not installed, or the attack has no such option, or refuses its value.
     """
     library("foolbox")
     constructor = getattr(library("foolbox.attacks"), config.attack)

@@ -34,8 +34,11 @@ class ModulatedConvolution(nn.Module):
         self.register_buffer("energy", None, persistent=False)
 
     def fold(self) -> None:
-        """Keep the squared norms of the filters, which no longer change."""
+        """Keep the squared norms of the filters, which no longer change, and lay these out as they are used."""
         self.energy = _energy(self.weight).detach()
+        used = self.weight.data.transpose(0, 1) if self.up else self.weight.data
+        used = used.contiguous(memory_format=torch.channels_last)
+        self.weight.data = used.transpose(0, 1) if self.up else used
 
     def forward(self, x: Tensor, w: Tensor, low_pass: Tensor) -> tuple[Tensor, Tensor]:
         """The convolution of scaled activations, and the demodulation coefficients it still has to be multiplied by.
@@ -78,7 +81,7 @@ class ModulatedProjection(nn.Module):
         """(max(N, M), outputs, H, W) of x (N, inputs, H, W) and styles w (M, w_dim)."""
         style = self.affine(w) * self.weight.shape[1] ** -0.5
         x, style = aligned(x, style)
-        # (N, outputs, inputs): a product with the transpose of few rows is several times faster than one with few columns.
+        # Few rows, transposed in the product, are several times faster than few columns.
         filters = style[:, None] * self.weight.flatten(1)
         pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
         return torch.bmm(pixels, filters.transpose(1, 2)).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
