@@ -109,7 +109,7 @@ def check_attackable(defence: Defence, info: AttackInfo, *, gradient: Gradient =
     if info.needs_generator and getattr(defence.purifier, "generator", None) is None:
         raise ConfigError(
             f"attack '{info.name}' needs a purifier with a generator, came {type(defence.purifier).__name__}",
-            hint="take --purifier mlvgm without --compare, or another attack",
+            hint="take --purifier mlvgm with --set compare=false, or another attack",
         )
     if info.needs_generator and (gradient == "bpda" or not defence.differentiable):
         raise ConfigError(

@@ -52,7 +52,7 @@ class KeptLatents:
         if not all(hasattr(purifier, part) for part in ("generator", "alphas", "encode")):
             raise ConfigError(
                 f"attack '{name}' needs a purifier with a generator, came {type(purifier).__name__}",
-                hint="take --purifier mlvgm without --compare, or another attack",
+                hint="take --purifier mlvgm with --set compare=false, or another attack",
             )
         if target.backward != "exact":
             raise ConfigError(
