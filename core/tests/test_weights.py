@@ -1,113 +1,25 @@
-"""Weights files, conversion with installed converters, lists and checks, from the command line too."""
+"""Weights files, loading by name, and conversion with installed converters."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-import hostile_pickles
 from fake_site import Site
-from mlvgm.cli.main import main
+from linear_family import PARTS, install, state
 from mlvgm.errors import InputError, PluginError
 from mlvgm.plugins.load import PluginWarning
 from mlvgm.weights.container import Container, Converted, read_container, tensors_of
 from mlvgm.weights.convert import convert
-from mlvgm.weights.file import WeightsFile, check_fit, fill, is_finite, read_weights, write_weights
+from mlvgm.weights.file import WeightsFile, check_fit, fill, filled, is_finite, read_weights, write_weights
 from mlvgm.weights.load import load_weights
-from mlvgm.weights.verify import verify
-
-# A family whose checkpoints are state dicts of one linear layer; its width may come from the options.
-DESCRIPTOR = """
-from mlvgm.plugins.descriptors import Component, Weights
-
-component = Component(
-    summary="one linear layer", factory="{name}_parts:build", config="{name}_parts:Config",
-    converter="{name}_parts:convert", weights={weights},
-)
-"""
-PARTS = """
-import json
-from pathlib import Path
-
-from pydantic import BaseModel
-from torch import nn
-
-from mlvgm.weights.container import Converted, tensors_of
-from mlvgm.weights.file import fill
-from mlvgm.weights.load import load_weights
-
-
-class Config(BaseModel):
-    weights: str = ""
-
-
-def convert(container):
-    tensors = tensors_of(container.content, "{key}")
-    if "{name}.weight" not in tensors:
-        return None
-    ours = {{"weight": tensors["{name}.weight"] * container.options.get("scale", 1), "bias": tensors["{name}.bias"]}}
-    return Converted("mlvgm-{name}/1", json.dumps(list(ours["weight"].shape)), ours, "somebody/{name}")
-
-
-def build(config):
-    import {name}
-
-    content = load_weights(
-        config.weights, shipped={name}.component.weights, formats=("mlvgm-{name}/1",), convert=convert
-    )
-    height, width = json.loads(content.architecture)
-    network = nn.Linear(width, height)
-    fill(network, content.tensors, Path(config.weights))
-    return network
-"""
-
-
-def install(site: Site, name: str, *, key: str = "g_ema", weights: str = "()", parts: str = PARTS) -> None:
-    site.install(
-        f"mlvgm-{name}",
-        entry_points={"mlvgm.generators": {name: f"{name}:component"}},
-        modules={
-            name: DESCRIPTOR.format(name=name, weights=weights),
-            f"{name}_parts": parts.format(name=name, key=key),
-        },
-    )
-
-
-@pytest.fixture
-def linear(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """The toy family, alone."""
-    install(site, "linear")
-    monkeypatch.setenv("MLVGM_PLUGINS", "mlvgm-linear")
-    return site
-
-
-def state(name: str = "linear", **changes: Tensor) -> dict[str, Tensor]:
-    return {f"{name}.weight": torch.arange(6.0).reshape(2, 3), f"{name}.bias": torch.ones(2), **changes}
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    path = tmp_path / "published.pt"
-    torch.save({"g_ema": {f"module.{name}": tensor for name, tensor in state().items()}, "args": None}, path)
-    return path
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    out, err = capsys.readouterr()
-    assert isinstance(caught.value.code, int)
-    return caught.value.code, out, err
 
 
 def test_a_weights_file_is_the_same_bytes_every_time_and_keeps_its_note(tmp_path: Path) -> None:
@@ -145,6 +57,23 @@ def test_fill_names_what_does_not_fit(tmp_path: Path) -> None:
         giant = nn.Linear(10**6, 10**6)
     with pytest.raises(InputError, match=r"weight is \(2, 3\) instead of \(1000000, 1000000\)"):
         check_fit(giant, {**good, "bias": torch.zeros(10**6)}, path)
+
+
+@torch.no_grad()
+def test_filled_networks_are_not_initialised_first(tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    network = filled(lambda: nn.Linear(3, 2), {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, tmp_path / "x")
+    assert torch.equal(torch.get_rng_state(), before) and not network.training
+    assert network(torch.ones(1, 3)).tolist() == [[3, 3]]
+    made = []
+
+    def enormous() -> nn.Module:
+        made.append(nn.Linear(10**7, 10**7))  # 400 TB, were it to have memory
+        return made[0]
+
+    with pytest.raises(InputError, match="2 tensors do not fit"):
+        filled(enormous, {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, tmp_path / "x")
+    assert made[0].weight.is_meta
 
 
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.bfloat16, torch.complex64, torch.int8, torch.bool])
@@ -272,107 +201,3 @@ def test_load_weights_takes_names_files_and_checkpoints(checkpoint: Path, tmp_pa
     with pytest.raises(InputError, match="not a checkpoint of this family"):
         load(tmp_path / "other.pt")
     assert read_container(checkpoint, options={"a": 1}).options == {"a": 1}
-
-
-@pytest.fixture
-def shipping(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
-    """A family that ships weights, whose file the test may damage."""
-    package = site.folder / "linear_data"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    file = package / "best.safetensors"
-    tensors = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
-    write_weights(file, WeightsFile("mlvgm-linear/1", "[2, 3]", tensors))
-    checksum = hashlib.sha256(file.read_bytes()).hexdigest()
-    fields = f"name='best', file='linear_data:best.safetensors', sha256='{checksum}', licence='MIT', summary='toy'"
-    install(site, "linear", weights=f"(Weights({fields}),)")
-    monkeypatch.setenv("MLVGM_PLUGINS", "mlvgm-linear")
-    return lambda: file
-
-
-def test_the_list(shipping: Callable[[], Path], capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "weights", "list")
-    assert code == 0 and out.splitlines()[1].split()[:2] == ["generators/linear", "best"]
-    _, out, _ = run(capsys, "weights", "list", "--json")
-    (weights,) = json.loads(out)["weights"]
-    assert (weights["component"], weights["name"], weights["licence"]) == ("linear", "best", "MIT")
-    assert weights["bytes"] == shipping().stat().st_size
-    assert weights["sha256"] == hashlib.sha256(shipping().read_bytes()).hexdigest()
-    shipping().unlink()
-    _, out, _ = run(capsys, "weights", "list")
-    assert "missing" in out
-
-
-def test_shipped_weights_are_verified(shipping: Callable[[], Path], capsys: pytest.CaptureFixture[str]) -> None:
-    for names in ((), ("best",), ("linear",), ("linear/best",), ("generators/linear/best",)):
-        code, out, _ = run(capsys, "weights", "verify", *names)
-        assert code == 0 and out.startswith("ok  generators/linear/best") and "builds linear" in out
-    content = bytearray(shipping().read_bytes())
-    content[-1] ^= 1
-    shipping().write_bytes(content)
-    code, out, err = run(capsys, "weights", "verify", "--json")
-    printed = json.loads(out)
-    assert code == 1 and not printed["ok"] and "1 of 1 weights are not usable" in err
-    assert printed["weights"][0]["status"] == "problem" and "expected sha256" in printed["weights"][0]["detail"]
-    code, _, err = run(capsys, "weights", "verify", "bst")
-    assert code == 2 and "unknown weights 'bst'" in err
-
-
-def test_files_are_verified(linear: Site, tmp_path: Path) -> None:
-    tensors = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
-    files: dict[str, tuple[WeightsFile, str]] = {
-        "good": (WeightsFile("mlvgm-linear/1", "[2, 3]", tensors), "builds linear"),
-        "shape": (WeightsFile("mlvgm-linear/1", "[3, 3]", tensors), "do not fit its architecture"),
-        "nan": (WeightsFile("mlvgm-linear/1", "[2, 3]", {**tensors, "bias": torch.tensor([0.0, float("nan")])}), "not"),
-        "newer": (WeightsFile("mlvgm-linear/2", "[2, 3]", tensors), "came 'mlvgm-linear/2'"),
-        "foreign": (WeightsFile("mlvgm-other/1", "", tensors), "no installed generator reads the format"),
-        "bare": (WeightsFile("", "", tensors), "bare state dict"),
-    }
-    for name, (content, message) in files.items():
-        path = tmp_path / f"{name}.safetensors"
-        write_weights(path, content)
-        (verdict,) = verify([str(path)], index=linear.index())
-        assert verdict.status == ("ok" if name == "good" else "problem") and message in verdict.detail
-    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "good.safetensors").read_bytes()[:-4])
-    (verdict,) = verify([str(tmp_path / "cut.safetensors")], index=linear.index())
-    assert verdict.status == "problem" and "readable safetensors" in verdict.detail
-
-
-def test_the_command_converts_and_says_how_to_use_it(
-    linear: Site, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    target = tmp_path / "ours.safetensors"
-    code, out, err = run(capsys, "weights", "convert", str(checkpoint), "--to", str(target))
-    assert (code, out) == (0, "")
-    assert f"--generator linear --set generator.weights={target}" in err and "somebody/linear" in err
-    assert verify([str(target)], index=linear.index())[0].status == "ok"
-    for name, text in (("options.json", '{"scale": 1e1}'), ("options.yaml", "scale: 10")):
-        (tmp_path / name).write_text(text)
-        arguments = ("--config", str(tmp_path / name), "--force", "--as", "linear", "--json")
-        code, out, _ = run(capsys, "weights", "convert", str(checkpoint), "--to", str(target), *arguments)
-        assert code == 0 and json.loads(out)["numbers"] == 8
-        with safe_open(target, "pt") as file:
-            assert file.get_tensor("weight").max() == 50
-    for text in ("[1]", "{", "\0"):
-        (tmp_path / "options.json").write_text(text)
-        arguments = ("--config", str(tmp_path / "options.json"), "--force")
-        code, _, err = run(capsys, "weights", "convert", str(checkpoint), "--to", str(target), *arguments)
-        assert code == 2 and "constructor arguments" in err and len(err.splitlines()) == 1
-
-
-def test_hostile_checkpoints_end_in_one_line(
-    linear: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def system(command: str) -> int:
-        raise AssertionError("executed")
-
-    monkeypatch.setattr(os, "system", system)
-    folder = tmp_path / "out"
-    folder.mkdir()
-    source = tmp_path / "hostile.pkl"
-    for name, content in hostile_pickles.hostile("exit 1").items():
-        source.write_bytes(content)
-        code, out, err = run(capsys, "weights", "convert", str(source), "--to", str(folder / "x.safetensors"))
-        assert (code, out, len(err.splitlines())) == (2, "", 1), name
-        assert err.startswith(f"error: {source}: ") and "bug" not in err
-        assert list(folder.iterdir()) == []

@@ -21,7 +21,7 @@ from mlvgm_biggan.biggan.discriminator import load_discriminator
 from mlvgm_biggan.biggan.network import BigGAN, build
 from mlvgm_biggan.biggan.training import BigGANTraining
 from mlvgm_biggan.biggan.training_config import BigGANTrainingConfig
-from mlvgm_biggan.biggan.training_data import draw, training_batch
+from mlvgm_biggan.biggan.training_data import draw
 from mlvgm_biggan.biggan.training_statistics import standing_statistics
 from mlvgm_biggan.biggan.weights import assemble
 
@@ -97,14 +97,6 @@ def test_seed_decides_and_the_global_random_state_does_not(tmp_path: Path) -> No
     torch.manual_seed(2)
     assert run(tmp_path / "b") == first
     assert run(tmp_path / "c", seed=1) != first
-
-
-def test_every_epoch_shows_every_image_once() -> None:
-    data = Stripes()
-    for step in range(13):
-        training_batch(data, step=step, batch=8, seed=0)
-    assert sorted(data.seen[:50]) == sorted(data.seen[50:100]) == list(range(50))
-    assert data.seen[:50] != data.seen[50:100] and len(data.seen) == 13 * 8
 
 
 def test_rates_fall_to_nothing(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys
 from mlvgm.protocols.generator import Conditional, Encodes, Inverts
 from mlvgm.weights.container import Container
-from mlvgm.weights.file import WeightsFile
+from mlvgm.weights.file import filled
 from mlvgm_biggan.deep.architecture import BigGANDeepArchitecture
-from mlvgm_biggan.deep.config import assemble
 from mlvgm_biggan.deep.generator import BigGANDeepGenerator, BigGANDeepSampling
 from mlvgm_biggan.deep.loader import convert
+from mlvgm_biggan.deep.network import BigGANDeep
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,8 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> BigGANDeepGenerator:
     path = tmp_path_factory.getbasetemp() / "x.bin"
     converted = convert(Container(path, checkpoint(Options()), {"layers": Options().layers}))
     assert converted is not None
-    return BigGANDeepGenerator(assemble(WeightsFile(converted.format, converted.architecture, converted.tensors), path))
+    architecture = BigGANDeepArchitecture.model_validate_json(converted.architecture)
+    return BigGANDeepGenerator(filled(lambda: BigGANDeep(architecture), converted.tensors, path))
 
 
 def keys(samples: int, seed: int = 0) -> Keys:

@@ -170,18 +170,6 @@ def test_losses_are_what_they_say(files: dict[str, str]) -> None:
     assert losses.feature.item() == 0
 
 
-def test_noisy_inputs() -> None:
-    config = EncoderTrainingConfig(noise_range=(0.1, 0.3), noisy_share=0.75)
-    clean = torch.full((4000, 1, 8, 8), 0.5)
-    keys = Keys.of(seed=0, purpose="encoder", samples=[0])
-    noisy = EncoderTraining(config)._noisy(clean, keys)
-    deviations = (noisy - clean).flatten(1).std(1)
-    assert (deviations > 0).float().mean().item() == pytest.approx(0.75, abs=0.03)
-    assert deviations[deviations > 0].mean().item() == pytest.approx(0.195, abs=0.01)
-    assert noisy.min() == 0 and noisy.max() == 1
-    assert EncoderTraining(EncoderTrainingConfig(noise_range=(0, 0)))._noisy(clean, keys) is clean
-
-
 def test_refusals(files: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(CheckFailed, match="diverged at step"):
         run(tmp_path, files, pixel=1e39)

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from mlvgm.noise import Noise
 from mlvgm.weights.container import read_container
-from mlvgm.weights.file import WeightsFile
+from mlvgm.weights.file import filled
 from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
-from mlvgm_nvae.vdvae.config import VDVAEConfig, assemble, vdvae
+from mlvgm_nvae.vdvae.architecture import VDVAEArchitecture
+from mlvgm_nvae.vdvae.config import VDVAEConfig, vdvae
 from mlvgm_nvae.vdvae.loader import convert
 from mlvgm_nvae.vdvae.network import VDVAE
 
@@ -34,7 +35,8 @@ def model(golden: Callable[[str], Path]) -> VDVAE:
     options = json.loads((folder / "config.json").read_text())
     converted = convert(read_container(folder / "weights.safetensors", options=options))
     assert converted is not None
-    return assemble(WeightsFile(converted.format, converted.architecture, converted.tensors), folder).eval()
+    architecture = VDVAEArchitecture.model_validate_json(converted.architecture)
+    return filled(lambda: VDVAE(architecture), converted.tensors, folder)
 
 
 @pytest.fixture(scope="module")

@@ -106,38 +106,6 @@ def test_seed_decides_and_the_global_random_state_does_not(tmp_path: Path) -> No
     assert run(tmp_path / "c", seed=1) != first
 
 
-def test_every_epoch_shows_every_image_once() -> None:
-    seen: list[int] = []
-
-    class Watched(Stripes):
-        def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
-            seen.extend(ids)
-            return super().batch(split, ids)
-
-    training = NVAETraining(NVAETrainingConfig(**{**OPTIONS, "batch": 8}))  # type: ignore[arg-type]
-    for step in range(13):
-        training._images(step, Watched(), TrainContext(Path()))
-    assert sorted(seen[:50]) == sorted(seen[50:100]) == list(range(50))
-    assert seen[:50] != seen[50:100] and len(seen) == 13 * 8
-
-
-def test_noisy_inputs_clean_targets() -> None:
-    from mlvgm.noise import Keys
-
-    training = NVAETraining(
-        NVAETrainingConfig(**{**OPTIONS, "noise_range": (0.1, 0.3), "noisy_share": 0.75})  # type: ignore[arg-type]
-    )
-    clean = torch.full((4000, 1, 8, 8), 0.5)
-    noisy = training._noisy(clean, Keys.of(seed=0, purpose="train", samples=[0]))
-    deviations = (noisy - clean).flatten(1).std(1)
-    assert (deviations > 0).float().mean().item() == pytest.approx(0.75, abs=0.03)
-    # Uniform between the ends; clamping and 64-pixel estimates blur them a little.
-    assert deviations[deviations > 0].mean().item() == pytest.approx(0.195, abs=0.01)
-    assert noisy.min() == 0 and noisy.max() == 1
-    untouched = NVAETraining(NVAETrainingConfig(**OPTIONS))  # type: ignore[arg-type]
-    assert untouched._noisy(clean, Keys.of(seed=0, purpose="train", samples=[0])) is clean
-
-
 def test_starting_from_weights(tmp_path: Path) -> None:
     run(tmp_path / "first")
     start = tmp_path / "first" / "weights.safetensors"

@@ -17,8 +17,8 @@ from mlvgm.defence import Defence
 from mlvgm.harness import Protocol, run_attack
 from mlvgm.protocols.attack import Attack
 from mlvgm.target import Target
+from mlvgm_robust.adam import Adam
 from mlvgm_robust.attacks import deepfool
-from mlvgm_robust.attacks.adam import Adam
 from mlvgm_robust.attacks.deepfool import DeepFool
 from mlvgm_robust.attacks.geometry import distance
 from mlvgm_robust.attacks.gradients import gradients

@@ -22,7 +22,6 @@ from mlvgm.protocols.data import DataInfo, Split
 from mlvgm.protocols.train import TrainContext
 from mlvgm.runs.settings import from_assignments, nest
 from mlvgm.weights.file import read_weights
-from mlvgm_stylegan.minibatches import minibatch
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 from mlvgm_stylegan.stylegan2.discriminator import DiscriminatorArchitecture, load_discriminator
 from mlvgm_stylegan.stylegan2.network import StyleGAN2, build
@@ -127,20 +126,6 @@ def test_seed_decides_and_the_global_random_state_does_not(tmp_path: Path) -> No
     torch.manual_seed(2)
     assert run(tmp_path / "b") == first
     assert run(tmp_path / "c", seed=1) != first
-
-
-def test_every_epoch_shows_every_image_once() -> None:
-    seen: list[int] = []
-
-    class Watched(Stripes):
-        def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
-            seen.extend(ids)
-            return super().batch(split, ids)
-
-    for step in range(13):
-        minibatch(Watched(), step=step, batch=8, seed=0)
-    assert sorted(seen[:50]) == sorted(seen[50:100]) == list(range(50))
-    assert seen[:50] != seen[50:100] and len(seen) == 13 * 8
 
 
 def test_half_of_the_images_mix_two_styles_at_a_random_layer() -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mlvgm.errors import InputError
+
+N = TypeVar("N", bound=nn.Module)
 
 _AGAIN = "reinstall the plugin or fetch the file again"
 
@@ -143,6 +147,23 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     strange = [f"{name} has values that are not finite" for name, tensor in tensors.items() if not is_finite(tensor)]
     _refuse(strange, path)
     network.load_state_dict(dict(tensors))
+
+
+def filled(make: Callable[[], N], tensors: Mapping[str, Tensor], path: Path) -> N:
+    """The network of ``make`` in evaluation mode, with ``tensors`` in it.
+
+    It is made without memory, so that nothing is allocated for tensors that do not fit, and nothing is drawn for those
+    that do: initialising a large network takes long, and moves the global random state.
+
+    Raises:
+        InputError: see :func:`fill`.
+    """
+    with torch.device("meta"):
+        network = make()
+    check_fit(network, tensors, path)
+    network = network.to_empty(device="cpu").eval()
+    fill(network, tensors, path)
+    return network
 
 
 def _refuse(problems: list[str], path: Path) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from mlvgm.errors import InputError, MlvgmError
 from mlvgm.plugins.descriptors import Weights
 from mlvgm.weights.container import Container, Converted, read_container
-from mlvgm.weights.file import WeightsFile, read_weights
+from mlvgm.weights.file import N, WeightsFile, filled, read_weights
 from mlvgm.weights.pickles.scalars import printable
 from mlvgm.weights.shipped import shipped_file
 
+A = TypeVar("A", bound=BaseModel)
 Converter = Callable[[Container], Converted | None]
 
 
@@ -73,3 +76,23 @@ def converted(convert: Converter, container: Container) -> Converted | None:
     except Exception as error:  # a converter meets a damaged checkpoint with whatever its lookups and shapes raise
         reason = printable(f"{type(error).__name__}: {error}")
         raise InputError(f"{container.path}: incomplete, damaged or unsupported checkpoint ({reason})") from error
+
+
+def assemble(file: WeightsFile, path: Path, *, architecture: type[A], network: Callable[[A], N]) -> N:
+    """The network in ``file``, in evaluation mode; its metadata are one architecture.
+
+    Args:
+        file: of a format the caller reads.
+        path: named in errors.
+        architecture: pydantic model of the metadata.
+        network: makes one of an architecture.
+
+    Raises:
+        InputError: the architecture is not valid, or the tensors do not fit it.
+    """
+    try:
+        described = architecture.model_validate_json(file.architecture)
+    except ValidationError as error:
+        message = f"{path}: its metadata hold no valid {architecture.__name__}"
+        raise InputError(message, hint="convert it again, or fetch the file again") from error
+    return filled(lambda: network(described), file.tensors, path)

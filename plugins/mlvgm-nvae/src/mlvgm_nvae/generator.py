@@ -14,6 +14,7 @@ from mlvgm.errors import ConfigError, InputError, unknown
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise, normal, uniform
 from mlvgm.protocols.generator import NuisanceSpec
+from mlvgm.rows import check_blend, expanded
 from mlvgm_nvae.encoding import NVAEEncoding
 from mlvgm_nvae.hierarchical import HierarchicalVAE
 from mlvgm_nvae.likelihood import UNIFORM_MARGIN
@@ -174,14 +175,15 @@ class HierarchicalGenerator:
             ConfigError: the number or range of ``alphas``.
             InputError: rows of ``source`` are no multiple of those of ``encoding``.
         """
-        self._check(encoding, source, alphas)
+        count = len(self.model.decoder.groups)
+        check_blend(encoding, source, alphas, name=self.model.name, latents=count)
         rows, decoder = len(source), self.model.decoder
         state = decoder.start(len(encoding))
         mixed: list[Tensor] = []
         for i, (group, alpha) in enumerate(zip(decoder.groups, alphas, strict=True)):
             state = group.cells(state)
             if alpha > 0:
-                state = _expanded(state, rows)
+                state = expanded(state, rows)
             prior = group.prior(state)
             latent = None
             if alpha < 1:
@@ -195,19 +197,10 @@ class HierarchicalGenerator:
             mixed.append(latent)
             state = group.merge(state, latent)
         nuisance = source.nuisance if isinstance(source, Noise) else {}
-        latents = Latents(tuple(_expanded(latent, rows) for latent in mixed), nuisance=nuisance)
+        latents = Latents(tuple(expanded(latent, rows) for latent in mixed), nuisance=nuisance)
         if self.sampling.likelihood == "sample":
-            state = _expanded(state, rows)
-        return Blended(_expanded(self._image(state, latents), rows), latents)
-
-    def _check(self, encoding: NVAEEncoding, source: Noise | NVAEEncoding, alphas: Sequence[float]) -> None:
-        count = len(self.model.decoder.groups)
-        if len(alphas) != count:
-            raise ConfigError(f"{self.model.name} has {count} latents, got {len(alphas)} alphas")
-        if not all(0 <= alpha <= 1 for alpha in alphas):
-            raise ConfigError(f"alphas must be in [0, 1], got {list(alphas)}")
-        if len(encoding) == 0 or len(source) % len(encoding):
-            raise InputError(f"{len(source)} rows of noise for {len(encoding)} encoded images")
+            state = expanded(state, rows)
+        return Blended(expanded(self._image(state, latents), rows), latents)
 
     def _from_source(self, source: Noise | NVAEEncoding, i: int, group: Any, state: Tensor, prior: Any) -> Tensor:
         if isinstance(source, Noise):
@@ -238,11 +231,6 @@ class HierarchicalGenerator:
         except KeyError as missing:
             message = f"sampling pixels needs the nuisance {missing}"
             raise InputError(message, hint="draw the noise with likelihood 'sample', or use 'mean'") from None
-
-
-def _expanded(tensor: Tensor, rows: int) -> Tensor:
-    """``tensor`` with ``rows`` rows, image-major."""
-    return tensor if len(tensor) == rows else tensor.repeat_interleave(rows // len(tensor), 0)
 
 
 def _inside(uniforms: Tensor) -> Tensor:

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mlvgm.errors import CheckFailed, ConfigError, InputError
+from mlvgm.errors import CheckFailed, ConfigError
 from mlvgm.noise import Keys, normal, uniform
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
+from mlvgm.training.averages import early_decay, update_average
+from mlvgm.training.input_noise import noisy_inputs
+from mlvgm.training.minibatches import check_data, minibatch
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm_nvae.card import write_card
 from mlvgm_nvae.config import load_weights
@@ -59,15 +62,8 @@ class NVAETraining:
             InputError: the data are only a sample, or their images do not fit the architecture.
             CheckFailed: the loss became infinite or NaN.
         """
-        if data.info.sample:
-            message = f"{data.info.name}: only a sample of the test images is present, which is not for training"
-            raise InputError(message, hint="fetch the full data set")
         state = self._begin(context)
-        architecture = state.model.architecture
-        if tuple(data.info.image.shape) != architecture.image:
-            theirs, ours = ("×".join(map(str, shape)) for shape in (data.info.image.shape, architecture.image))
-            message = f"{data.info.name} has {theirs} images, the architecture is for {ours}"
-            raise InputError(message, hint="set train.architecture.image")
+        check_data(data.info, "architecture", state.model.architecture.image, option="architecture.image")
         while state.step < self.config.steps:
             metrics = self._step(state, data, context)
             if state.step in self.config.snapshots:
@@ -96,7 +92,7 @@ class NVAETraining:
             group["lr"] = config.learning_rate * factor
 
         model.train()
-        result = model(self._noisy(images, keys), noise)
+        result = model(noisy_inputs(images, keys, sigmas=config.noise_range, share=config.noisy_share), noise)
         reconstruction = -model.pixels(result.parameters).log_likelihood(images).sum((1, 2)).mean()
         warming = state.step < config.kl_warmup * config.steps
         if config.kl_balancing and warming:
@@ -114,8 +110,7 @@ class NVAETraining:
         if not torch.isfinite(norm):
             raise CheckFailed(f"training diverged at step {state.step}", hint="lower the learning rate or the clip")
         state.optimiser.step()
-        # Shorter at first, or the fresh parameters would weigh in for long.
-        _average(state.average, model, min(config.ema, (1 + state.step) / (10 + state.step)))
+        update_average(state.average, model, decay=early_decay(config.ema, state.step))
         state.step += 1
         bound = reconstruction.detach() + result.kl.detach().sum(1).mean()
         return {
@@ -125,30 +120,13 @@ class NVAETraining:
         }
 
     def _images(self, step: int, data: Dataset, context: TrainContext) -> Tensor:
-        """The step's clean images; every epoch is a fresh permutation."""
-        size, batch = data.size("train"), self.config.batch
-        ids: list[int] = []
-        for position in range(step * batch // size, ((step + 1) * batch - 1) // size + 1):
-            order = uniform(Keys.of(seed=context.seed, purpose="order", samples=[position]), "order", (size,))[0]
-            first = max(step * batch - position * size, 0)
-            ids += order.argsort()[first : (step + 1) * batch - position * size].tolist()
-        images = data.batch("train", ids)[0].to(context.device)
+        """The step's clean images."""
+        images = minibatch(data, step=step, batch=self.config.batch, seed=context.seed)[0].to(context.device)
         if self.config.flips:
             keys = Keys.of(seed=context.seed, purpose="train", samples=[step])
             mirror = uniform(keys, "flip", (len(images), 1, 1, 1))[0].to(images) < 0.5
             images = torch.where(mirror, images.flip(3), images)
         return images
-
-    def _noisy(self, images: Tensor, keys: Keys) -> Tensor:
-        """What the encoder sees: the images, or with noise of random strength, clamped."""
-        if not self.config.denoising:
-            return images
-        least, largest = self.config.noise_range
-        rows = (len(images), 1, 1, 1)
-        sigma = least + (largest - least) * uniform(keys, "sigma", rows)[0]
-        sigma = sigma * (uniform(keys, "noisy", rows)[0] < self.config.noisy_share)
-        noise = normal(keys, "input", tuple(images.shape))[0]
-        return (images + (sigma * noise).to(images)).clamp(0, 1)
 
     def _begin(self, context: TrainContext) -> _State:
         config = self.config
@@ -203,12 +181,3 @@ class NVAETraining:
         card = write_card(path, config=self.config, figures=figures, data=data.info, seed=context.seed, seconds=seconds)
         metrics = {"bits_per_dimension": figures.bits_per_dimension, "cpu_seconds": seconds}
         return Trained(path, card, metrics, use=(f"generator.weights={path}",))
-
-
-@torch.no_grad()
-def _average(average: NVAE, model: NVAE, decay: float) -> None:
-    """Exponential moving average of the parameters; statistics are copied."""
-    for kept, new in zip(average.parameters(), model.parameters(), strict=True):
-        kept.lerp_(new, 1 - decay)
-    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
-        kept.copy_(new)

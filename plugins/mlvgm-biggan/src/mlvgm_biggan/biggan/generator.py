@@ -13,10 +13,10 @@ from torch import Tensor
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Noise
+from mlvgm.rows import check_blend, expanded, mixed
 from mlvgm_biggan.biggan.network import BigGAN
 from mlvgm_biggan.encoder.encoder import Codes, LatentEncoder
 from mlvgm_biggan.generator import ClassConditionalGenerator
-from mlvgm_biggan.rows import aligned, expanded
 from mlvgm_biggan.truncation import truncate, untruncate
 
 
@@ -147,29 +147,11 @@ class EncodingBigGANGenerator(BigGANGenerator):
             ConfigError: the number or range of ``alphas``.
             InputError: rows of ``source`` are no multiple of those of ``encoding``.
         """
-        self._check_blend(encoding, source, alphas)
+        check_blend(encoding, source, alphas, name=self.name, latents=len(self.latents))
         fresh = self.to_latents(source).values if isinstance(source, Noise) else source.values
-        mixed = [_mixed(*parts) for parts in zip(encoding.values, fresh, alphas, strict=True)]
-        latents = Latents(tuple(mixed), condition=encoding.condition)
+        values = [mixed(*parts) for parts in zip(encoding.values, fresh, alphas, strict=True)]
+        latents = Latents(tuple(values), condition=encoding.condition)
         rows = len(source)
         images = expanded(self.decode(latents), rows)
-        values = tuple(expanded(value, rows) for value in mixed)
-        return Blended(images, replace(latents, values=values, condition=expanded(encoding.condition, rows)))
-
-    def _check_blend(self, encoding: Codes, source: Noise | Codes, alphas: Sequence[float]) -> None:
-        if len(alphas) != len(self.latents):
-            raise ConfigError(f"{self.name} has {len(self.latents)} latents, got {len(alphas)} alphas")
-        if not all(0 <= alpha <= 1 for alpha in alphas):
-            raise ConfigError(f"alphas must be in [0, 1], got {list(alphas)}")
-        if len(encoding) == 0 or len(source) % len(encoding):
-            raise InputError(f"{len(source)} rows of noise for {len(encoding)} encoded images")
-
-
-def _mixed(kept: Tensor, fresh: Tensor, alpha: float) -> Tensor:
-    """(1 − α) · kept + α · fresh, with the rows of an image as long as nothing of a draw enters."""
-    if alpha == 0:
-        return kept
-    if alpha == 1:
-        return fresh
-    kept, fresh = aligned(kept, fresh)
-    return (1 - alpha) * kept + alpha * fresh
+        widened = tuple(expanded(value, rows) for value in values)
+        return Blended(images, replace(latents, values=widened, condition=expanded(encoding.condition, rows)))

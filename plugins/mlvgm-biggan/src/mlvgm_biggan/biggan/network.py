@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
+from mlvgm.rows import aligned
 from mlvgm_biggan.biggan.architecture import BigGANArchitecture
 from mlvgm_biggan.biggan.attention import SelfAttention
-from mlvgm_biggan.rows import aligned
 
 
 class ConditionalBatchNorm(nn.Module):

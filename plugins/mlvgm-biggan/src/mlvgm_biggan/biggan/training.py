@@ -14,6 +14,8 @@ from mlvgm.errors import CheckFailed
 from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
+from mlvgm.training.averages import early_decay, update_average
+from mlvgm.training.minibatches import minibatch
 from mlvgm.weights.card import training_command, write_card
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm_biggan.biggan.discriminator import (
@@ -26,7 +28,7 @@ from mlvgm_biggan.biggan.losses import discriminator_loss, generator_loss
 from mlvgm_biggan.biggan.network import BigGAN, build
 from mlvgm_biggan.biggan.spectral_norm import fold, spectral_norm
 from mlvgm_biggan.biggan.training_config import BigGANTrainingConfig
-from mlvgm_biggan.biggan.training_data import check_fit, draw, training_batch
+from mlvgm_biggan.biggan.training_data import check_fit, draw
 from mlvgm_biggan.biggan.training_statistics import standing_statistics
 from mlvgm_biggan.biggan.weights import save
 
@@ -92,7 +94,7 @@ class BigGANTraining:
     def _step(self, state: _State, data: Dataset, context: TrainContext) -> Mapping[str, float]:
         config = self.config
         keys = Keys.of(seed=context.seed, purpose="train", samples=[state.step])
-        real, classes = training_batch(data, step=state.step, batch=config.batch, seed=context.seed)
+        real, classes = minibatch(data, step=state.step, batch=config.batch, seed=context.seed)
         real, classes = 2 * real.to(context.device) - 1, classes.to(context.device)
         if config.flips:
             mirror = uniform(keys, "flip", (len(real), 1, 1, 1))[0].to(real) < 0.5
@@ -120,8 +122,7 @@ class BigGANTraining:
 
         if not torch.isfinite(loss + adversarial):
             raise CheckFailed(f"training diverged at step {state.step}", hint="lower the learning rates")
-        # Shorter at first, or the fresh parameters would weigh in for long.
-        _average(state.average, state.generator, min(config.ema, (1 + state.step) / (10 + state.step)))
+        update_average(state.average, state.generator, decay=early_decay(config.ema, state.step))
         state.step += 1
         return {"discriminator": loss.item(), "generator": adversarial.item()}
 
@@ -186,12 +187,3 @@ class BigGANTraining:
 def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     for group in optimiser.param_groups:
         group["lr"] = rate
-
-
-@torch.no_grad()
-def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Exponential moving average of the parameters; statistics are copied."""
-    for kept, new in zip(average.parameters(), network.parameters(), strict=True):
-        kept.lerp_(new, 1 - decay)
-    for kept, new in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(new)

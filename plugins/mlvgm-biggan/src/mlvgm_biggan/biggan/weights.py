@@ -10,10 +10,9 @@ import torch
 from torch import nn
 
 from mlvgm.errors import InputError
-from mlvgm.weights.file import WeightsFile, fill, write_weights
+from mlvgm.weights.file import WeightsFile, filled, write_weights
 from mlvgm_biggan.biggan.architecture import BigGANArchitecture
 from mlvgm_biggan.biggan.network import BigGAN
-from mlvgm_biggan.empty import empty
 from mlvgm_biggan.encoder.light import LightEncoder, LightEncoderArchitecture
 
 FORMAT = "mlvgm-biggan/1"
@@ -56,10 +55,12 @@ def assemble(file: WeightsFile, path: Path) -> tuple[BigGAN, LightEncoder | None
         generator.embedding,
     ):
         raise InputError(f"{path}: its encoder is for another generator")
-    parts = nn.ModuleDict({"generator": empty(lambda: BigGAN(generator))})
-    if light is not None:
-        parts["encoder"] = empty(lambda: LightEncoder(light))
-    fill(parts, file.tensors, path)
+
+    def make() -> nn.ModuleDict:
+        parts: dict[str, nn.Module] = {"generator": BigGAN(generator)}
+        return nn.ModuleDict(parts if light is None else {**parts, "encoder": LightEncoder(light)})
+
+    parts = filled(make, file.tensors, path)
     # A third faster on CPUs.
     parts = parts.to(memory_format=torch.channels_last)
     return parts["generator"], parts["encoder"] if light is not None else None

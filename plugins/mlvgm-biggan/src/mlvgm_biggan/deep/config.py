@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from mlvgm.errors import InputError
-from mlvgm.weights.file import WeightsFile, fill
-from mlvgm.weights.load import load_weights
+from mlvgm.weights.load import assemble, load_weights
 from mlvgm.weights.options import read_options
 from mlvgm_biggan.deep.architecture import BigGANDeepArchitecture
 from mlvgm_biggan.deep.generator import BigGANDeepGenerator, BigGANDeepSampling
 from mlvgm_biggan.deep.loader import FORMAT, convert
 from mlvgm_biggan.deep.network import BigGANDeep
-from mlvgm_biggan.empty import empty
 
 
 class BigGANDeepConfig(BaseModel):
@@ -45,22 +42,6 @@ def biggan_deep(config: BigGANDeepConfig) -> BigGANDeepGenerator:
     file = load_weights(
         config.weights, shipped=(), formats=(FORMAT,), convert=convert, options=read_options(config.config)
     )
-    network = assemble(file, Path(config.weights))
+    network = assemble(file, Path(config.weights), architecture=BigGANDeepArchitecture, network=BigGANDeep)
     sampling = BigGANDeepSampling(config.truncation, config.noise, config.label)
     return BigGANDeepGenerator(network, sampling=sampling)
-
-
-def assemble(file: WeightsFile, path: Path) -> BigGANDeep:
-    """The network of a weights file.
-
-    Raises:
-        InputError: its architecture is not valid, or its tensors do not fit it.
-    """
-    try:
-        architecture = BigGANDeepArchitecture.model_validate_json(file.architecture)
-    except ValidationError as error:
-        message = f"{path}: its metadata hold no valid BigGAN-deep architecture"
-        raise InputError(message, hint="fetch the file again") from error
-    network = empty(lambda: BigGANDeep(architecture))
-    fill(network, file.tensors, path)
-    return network

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 import mlvgm_biggan
 from mlvgm.errors import CheckFailed, InputError
-from mlvgm.noise import Keys, normal, uniform
+from mlvgm.noise import Keys
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
+from mlvgm.training.input_noise import noisy_inputs
+from mlvgm.training.minibatches import minibatch
 from mlvgm.weights.card import training_command, write_card
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm.weights.load import load_weights
@@ -23,7 +24,7 @@ from mlvgm_biggan.biggan.architecture import BigGANArchitecture
 from mlvgm_biggan.biggan.discriminator import Discriminator, load_discriminator
 from mlvgm_biggan.biggan.loader import convert
 from mlvgm_biggan.biggan.network import BigGAN
-from mlvgm_biggan.biggan.training_data import check_fit, draw, training_batch
+from mlvgm_biggan.biggan.training_data import check_fit, draw
 from mlvgm_biggan.biggan.weights import FORMAT, assemble, save
 from mlvgm_biggan.encoder.light import LightEncoder, LightEncoderArchitecture, build_encoder
 from mlvgm_biggan.encoder.losses import encoder_losses
@@ -83,7 +84,7 @@ class EncoderTraining:
     def _step(self, state: _State, data: Dataset, context: TrainContext) -> Mapping[str, float]:
         config, generator = self.config, state.generator
         keys = Keys.of(seed=context.seed, purpose="encoder", samples=[state.step])
-        real = training_batch(data, step=state.step, batch=config.batch, seed=context.seed)[0].to(context.device)
+        real = minibatch(data, step=state.step, batch=config.batch, seed=context.seed)[0].to(context.device)
         chunks, classes = draw(generator.architecture, keys, count=config.batch, device=context.device)
         with torch.no_grad():
             generated = (generator(chunks, generator.embed(classes)) + 1) / 2
@@ -97,7 +98,9 @@ class EncoderTraining:
             z=torch.cat(chunks, 1),
             classes=classes,
             real=real,
-            inputs=self._noisy(torch.cat([generated, real]), keys),
+            inputs=noisy_inputs(
+                torch.cat([generated, real]), keys, sigmas=config.noise_range, share=config.noisy_share
+            ),
         )
         terms = vars(losses)
         loss = torch.stack([getattr(config, name) * term for name, term in terms.items()]).sum()
@@ -115,17 +118,6 @@ class EncoderTraining:
         if step < warmup:
             return (step + 1) / warmup
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(self.config.steps - warmup, 1)))
-
-    def _noisy(self, images: Tensor, keys: Keys) -> Tensor:
-        """The images, or with noise of random strength, clamped."""
-        if not self.config.denoising:
-            return images
-        least, largest = self.config.noise_range
-        rows = (len(images), 1, 1, 1)
-        sigma = least + (largest - least) * uniform(keys, "sigma", rows)[0]
-        sigma = sigma * (uniform(keys, "noisy", rows)[0] < self.config.noisy_share)
-        noise = normal(keys, "input", tuple(images.shape))[0]
-        return (images + (sigma * noise).to(images)).clamp(0, 1)
 
     def _begin(self, data: Dataset, context: TrainContext) -> _State:
         config = self.config

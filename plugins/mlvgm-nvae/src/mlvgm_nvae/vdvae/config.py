@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from mlvgm.errors import ConfigError, InputError
-from mlvgm.weights.file import WeightsFile, fill
-from mlvgm.weights.load import load_weights
+from mlvgm.errors import ConfigError
+from mlvgm.weights.load import assemble, load_weights
 from mlvgm.weights.options import read_options
 from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
 from mlvgm_nvae.vdvae.architecture import VDVAEArchitecture
 from mlvgm_nvae.vdvae.loader import FORMAT, convert
-from mlvgm_nvae.vdvae.network import VDVAE, build
+from mlvgm_nvae.vdvae.network import VDVAE
 
 
 class VDVAEConfig(BaseModel):
@@ -44,20 +43,5 @@ def vdvae(config: VDVAEConfig) -> HierarchicalGenerator:
     file = load_weights(
         config.weights, shipped=(), formats=(FORMAT,), convert=convert, options=read_options(config.config)
     )
-    model = assemble(file, Path(config.weights))
+    model = assemble(file, Path(config.weights), architecture=VDVAEArchitecture, network=VDVAE)
     return HierarchicalGenerator(model, sampling=HierarchicalSampling(config.temperature, config.likelihood))
-
-
-def assemble(file: WeightsFile, path: Path) -> VDVAE:
-    """The network in ``file``.
-
-    Raises:
-        InputError: its architecture is not valid, or its tensors do not fit it.
-    """
-    try:
-        architecture = VDVAEArchitecture.model_validate_json(file.architecture)
-    except ValidationError as error:
-        raise InputError(f"{path}: its metadata holds no valid VDVAE architecture", hint="convert it again") from error
-    model = build(architecture, seed=0)
-    fill(model, file.tensors, path)
-    return model

@@ -172,10 +172,3 @@ class VDVAE(nn.Module):
         """The pixel distribution that the decoder's output describes."""
         a = self.architecture
         return LogisticMixture.of(parameters, channels=a.image[0], mixtures=a.mixtures)
-
-
-def build(architecture: VDVAEArchitecture, *, seed: int) -> VDVAE:
-    """A network with fresh parameters from ``seed``; the global random state stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return VDVAE(architecture)

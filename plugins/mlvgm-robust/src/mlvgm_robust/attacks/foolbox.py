@@ -94,7 +94,7 @@ class Foolbox:
     """An attack of foolbox; what it returns is projected into ball and box, and scored like every attack.
 
     Args:
-        about: name, norm and radius.
+        info: name, norm and radius.
         options: further arguments of the attack's constructor.
 
     Example:
@@ -102,12 +102,8 @@ class Foolbox:
         >>> candidates = attack(target, images, labels, context=context)   # doctest: +SKIP
     """
 
-    about: AttackInfo
+    info: AttackInfo
     options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def info(self) -> AttackInfo:
-        return self.about
 
     def __call__(
         self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
@@ -124,17 +120,17 @@ class Foolbox:
             wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device=images.device)
             aim = criteria.TargetedMisclassification
             goal = criteria.Misclassification(labels) if targets is None else aim(targets)
-            clipped: Tensor = self.create()(wrapped, images, goal, epsilons=self.about.eps)[1]
+            clipped: Tensor = self.create()(wrapped, images, goal, epsilons=self.info.eps)[1]
             return clipped
 
-        return search(find, target, images, info=self.about, context=context)
+        return search(find, target, images, info=self.info, context=context)
 
     def create(self) -> Any:
         """The attack as foolbox's own object."""
-        name = self.about.name.partition(":")[2]
+        name = self.info.name.partition(":")[2]
         ours = {}
         if FoolboxConfig.trait(name).norm:
-            ours["distance"] = getattr(library("foolbox.distances"), self.about.norm.lower())
+            ours["distance"] = getattr(library("foolbox.distances"), self.info.norm.lower())
         return getattr(library("foolbox.attacks"), name)(**ours, **self.options)
 
 

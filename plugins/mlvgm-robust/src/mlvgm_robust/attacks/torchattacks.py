@@ -80,7 +80,7 @@ class Torchattacks:
     """An attack of torchattacks; what it returns is projected into ball and box, and scored like every attack.
 
     Args:
-        about: name, norm and radius.
+        info: name, norm and radius.
         options: further arguments of the attack's constructor.
 
     Example:
@@ -88,12 +88,8 @@ class Torchattacks:
         >>> candidates = attack(target, images, labels, context=context)   # doctest: +SKIP
     """
 
-    about: AttackInfo
+    info: AttackInfo
     options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def info(self) -> AttackInfo:
-        return self.about
 
     def __call__(
         self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
@@ -109,17 +105,17 @@ class Torchattacks:
             attack = self._attack(model, seed=seed, classes=target.classes)
             if targets is not None:
                 if "targeted" not in attack.supported_mode:
-                    raise InputError(f"attack '{self.about.name}' cannot aim at given classes")
+                    raise InputError(f"attack '{self.info.name}' cannot aim at given classes")
                 attack.set_mode_targeted_by_label(quiet=True)
             found: Tensor = attack(images, labels if targets is None else targets)
             return found
 
-        return search(find, target, images, info=self.about, context=context)
+        return search(find, target, images, info=self.info, context=context)
 
     def _attack(self, model: Deployed, *, seed: int, classes: int) -> Any:
-        name = self.about.name.partition(":")[2]
+        name = self.info.name.partition(":")[2]
         constructor, trait = getattr(library("torchattacks"), name), TorchattacksConfig.trait(name)
-        ours = {trait.radius: self.about.eps, trait.norm: self.about.norm, "seed": seed, "n_classes": classes}
+        ours = {trait.radius: self.info.eps, trait.norm: self.info.norm, "seed": seed, "n_classes": classes}
         taken = inspect.signature(constructor).parameters
         return constructor(model, **({key: value for key, value in ours.items() if key in taken} | dict(self.options)))
 

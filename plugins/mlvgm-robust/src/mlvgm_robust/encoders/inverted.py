@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from mlvgm.errors import ConfigError, InputError
+from mlvgm.errors import InputError
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise
 from mlvgm.protocols.generator import NuisanceSpec
+from mlvgm.rows import check_blend
 from mlvgm_robust.encoders.optimise import Start, descend, starting_points
 
 
@@ -135,13 +136,7 @@ class InvertedGenerator:
 
         One row an image is decoded where all α are 0 and no nuisance is on, else one a draw.
         """
-        if len(alphas) != len(self.latents) or not all(0 <= alpha <= 1 for alpha in alphas):
-            raise ConfigError(f"expected {len(self.latents)} alphas in [0, 1], came {list(alphas)}")
-        if len(encoding) == 0 or len(source) % len(encoding):
-            raise InputError(
-                f"{len(source)} rows of noise for {len(encoding)} encoded images",
-                hint="give every image the same number of draws",
-            )
+        check_blend(encoding, source, alphas, name="inversion", latents=len(self.latents))
         draws = len(source) // len(encoding)
         if isinstance(source, Noise):
             if not any(alphas) and not self.nuisances:

@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d
 from mlvgm.latents import Latents
 from mlvgm.noise import Keys
 from mlvgm.protocols.generator import Conditional
-from mlvgm_robust.attacks.adam import Adam
+from mlvgm_robust.adam import Adam
 
 _DRAWS = 128
 _ROWS = 32

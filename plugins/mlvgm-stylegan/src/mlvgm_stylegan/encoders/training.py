@@ -18,15 +18,15 @@ from mlvgm.errors import CheckFailed, InputError
 from mlvgm.noise import Keys, normal
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
+from mlvgm.training.averages import early_decay, update_average
+from mlvgm.training.minibatches import check_data, minibatch
 from mlvgm.weights.card import training_command, write_card
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm.weights.file import write_weights
 from mlvgm.weights.load import load_weights
-from mlvgm_stylegan.averages import update_average
 from mlvgm_stylegan.encoders.light import LightEncoder, LightEncoderArchitecture, build_encoder
 from mlvgm_stylegan.encoders.losses import feature_distance, offset_penalty
 from mlvgm_stylegan.encoders.training_config import EncoderTrainingConfig
-from mlvgm_stylegan.minibatches import check_data, minibatch
 from mlvgm_stylegan.stylegan2.discriminator import Discriminator, load_discriminator
 from mlvgm_stylegan.stylegan2.loaders.convert import convert
 from mlvgm_stylegan.stylegan2.network import StyleGAN2
@@ -78,7 +78,7 @@ class EncoderTraining:
         config, encoder = self.config, state.encoder
         for group in state.optimiser.param_groups:
             group["lr"] = config.learning_rate * _rate(state.step, steps=config.steps, warmup=config.warmup_steps)
-        real = 2 * minibatch(data, step=state.step, batch=config.batch, seed=context.seed).to(context.device) - 1
+        real = 2 * minibatch(data, step=state.step, batch=config.batch, seed=context.seed)[0].to(context.device) - 1
         keys = Keys.of(seed=context.seed, purpose="train", samples=[state.step])
         generated, styles = self._generated(state, keys)
 
@@ -99,8 +99,7 @@ class EncoderTraining:
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         state.optimiser.step()
-        # Shorter at first, or the fresh parameters would weigh in for long.
-        update_average(state.average, encoder, decay=min(config.ema, (1 + state.step) / (10 + state.step)))
+        update_average(state.average, encoder, decay=early_decay(config.ema, state.step))
         state.step += 1
         return {"loss": loss.item(), "squared error": squared.item(), "style error": error.item()}
 

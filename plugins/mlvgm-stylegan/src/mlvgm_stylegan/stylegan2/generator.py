@@ -16,10 +16,10 @@ from mlvgm.errors import ConfigError, InputError, unknown
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise, normal, uniform
 from mlvgm.protocols.generator import NuisanceSpec
+from mlvgm.rows import check_blend, expanded, mixed
 from mlvgm_stylegan.encoders.agreement import check_images
 from mlvgm_stylegan.encoders.encoder import Codes, StyleEncoder
 from mlvgm_stylegan.stylegan2.network import StyleGAN2
-from mlvgm_stylegan.stylegan2.rows import aligned, expanded
 from mlvgm_stylegan.stylegan2.synthesis import NoiseImages
 
 NOISE_MODES = ("const", "random", "none")
@@ -243,20 +243,10 @@ class EncodingStyleGAN2(StyleGAN2Generator):
             InputError: rows of ``source`` are no multiple of those of ``encoding``, or noise images are drawn and
                 ``source`` is an encoding.
         """
-        count, rows = len(self.latents), len(source)
-        if len(alphas) != count or not all(0 <= alpha <= 1 for alpha in alphas):
-            raise ConfigError(f"stylegan2 has {count} styles: expected as many alphas in [0, 1], got {list(alphas)}")
-        if len(encoding) == 0 or rows % len(encoding):
-            raise InputError(f"{rows} rows of noise for {len(encoding)} encoded images")
+        check_blend(encoding, source, alphas, name="stylegan2", latents=len(self.latents))
+        rows = len(source)
         fresh = self.to_latents(source) if isinstance(source, Noise) else Latents(source.values.unbind(1))
-        styles = [_mixed(*triple) for triple in zip(encoding.values.unbind(1), fresh.values, alphas, strict=True)]
+        styles = [mixed(*triple) for triple in zip(encoding.values.unbind(1), fresh.values, alphas, strict=True)]
         images = self.encoder.restore(self._images(styles, fresh))
         latents = Latents(tuple(expanded(style, rows) for style in styles), nuisance=fresh.nuisance)
         return Blended(expanded(images, rows), latents)
-
-
-def _mixed(kept: Tensor, fresh: Tensor, alpha: float) -> Tensor:
-    if alpha in (0, 1):
-        return fresh if alpha else kept
-    kept, fresh = aligned(kept, fresh)
-    return (1 - alpha) * kept + alpha * fresh

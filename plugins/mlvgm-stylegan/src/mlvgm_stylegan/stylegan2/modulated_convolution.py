@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d
 
+from mlvgm.rows import aligned
 from mlvgm_stylegan.stylegan2.equalised import EqualisedLinear
 from mlvgm_stylegan.stylegan2.resampling import fir
-from mlvgm_stylegan.stylegan2.rows import aligned
 
 
 class ModulatedConvolution(nn.Module):

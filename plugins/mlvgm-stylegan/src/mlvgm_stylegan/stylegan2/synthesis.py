@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu
 
 from mlvgm.errors import InputError
+from mlvgm.rows import aligned, expanded
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 from mlvgm_stylegan.stylegan2.modulated_convolution import ModulatedConvolution, ModulatedProjection
 from mlvgm_stylegan.stylegan2.resampling import normalised_filter, upsample
-from mlvgm_stylegan.stylegan2.rows import aligned, expanded
 
 NoiseImages = Literal["const", "none"] | Sequence[Tensor]
 

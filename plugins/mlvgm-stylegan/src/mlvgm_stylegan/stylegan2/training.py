@@ -15,11 +15,11 @@ from mlvgm.errors import CheckFailed, InputError
 from mlvgm.noise import Keys, normal, uniform
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
+from mlvgm.training.averages import update_average
+from mlvgm.training.minibatches import check_data, minibatch
 from mlvgm.weights.card import training_command, write_card
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm.weights.file import write_weights
-from mlvgm_stylegan.averages import update_average
-from mlvgm_stylegan.minibatches import check_data, minibatch
 from mlvgm_stylegan.stylegan2.architecture import light
 from mlvgm_stylegan.stylegan2.augmentation import augment, updated_probability
 from mlvgm_stylegan.stylegan2.discriminator import (
@@ -142,7 +142,7 @@ class StyleGAN2Training:
             state.signs = 0.0
 
     def _real(self, data: Dataset, state: _State, keys: Keys, context: TrainContext) -> Tensor:
-        images = minibatch(data, step=state.step, batch=self.config.batch, seed=context.seed).to(context.device)
+        images = minibatch(data, step=state.step, batch=self.config.batch, seed=context.seed)[0].to(context.device)
         if self.config.flips:
             mirror = uniform(keys, "mirror", (len(images), 1, 1, 1))[0].to(images) < 0.5
             images = torch.where(mirror, images.flip(3), images)

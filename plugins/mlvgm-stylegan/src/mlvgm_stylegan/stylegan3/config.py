@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from mlvgm.errors import ConfigError, InputError
-from mlvgm.weights.file import WeightsFile, fill
-from mlvgm.weights.load import load_weights
+from mlvgm.errors import ConfigError
+from mlvgm.weights.load import assemble, load_weights
 from mlvgm.weights.options import read_options
 from mlvgm_stylegan.stylegan3.architecture import StyleGAN3Architecture
 from mlvgm_stylegan.stylegan3.generator import ConditionalStyleGAN3, StyleGAN3Generator, StyleGAN3Sampling
 from mlvgm_stylegan.stylegan3.loader import FORMAT, convert
-from mlvgm_stylegan.stylegan3.network import StyleGAN3, build
+from mlvgm_stylegan.stylegan3.network import StyleGAN3
 
 
 class StyleGAN3Config(BaseModel):
@@ -41,24 +40,7 @@ def stylegan3(config: StyleGAN3Config) -> StyleGAN3Generator:
     file = load_weights(
         config.weights, shipped=(), formats=(FORMAT,), convert=convert, options=read_options(config.config)
     )
-    model = assemble(file, Path(config.weights))
+    model = assemble(file, Path(config.weights), architecture=StyleGAN3Architecture, network=StyleGAN3)
     sampling = StyleGAN3Sampling(config.psi, config.cutoff)
     kind = ConditionalStyleGAN3 if model.architecture.classes else StyleGAN3Generator
     return kind(model, sampling=sampling)
-
-
-def assemble(file: WeightsFile, path: Path) -> StyleGAN3:
-    """The network in ``file``.
-
-    Raises:
-        InputError: its architecture is not valid, or its tensors do not fit it.
-    """
-    try:
-        architecture = StyleGAN3Architecture.model_validate_json(file.architecture)
-    except ValidationError as error:
-        raise InputError(
-            f"{path}: its metadata holds no valid StyleGAN3 architecture", hint="convert it again"
-        ) from error
-    model = build(architecture)
-    fill(model, file.tensors, path)
-    return model

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu
 
+from mlvgm.rows import aligned
 from mlvgm_stylegan.stylegan2.equalised import EqualisedLinear
-from mlvgm_stylegan.stylegan2.rows import aligned
 from mlvgm_stylegan.stylegan3.architecture import LayerPlan
 from mlvgm_stylegan.stylegan3.filters import downsampled, upsampled
 

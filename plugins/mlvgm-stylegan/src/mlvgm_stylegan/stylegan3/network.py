@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from mlvgm_stylegan.stylegan2.mapping import MappingNetwork
@@ -53,9 +52,3 @@ class StyleGAN3(nn.Module):
         self.architecture = architecture
         self.mapping = MappingNetwork(architecture)
         self.synthesis = Synthesis(architecture)
-
-
-def build(architecture: StyleGAN3Architecture) -> StyleGAN3:
-    """A network of zeros, to be filled with weights."""
-    with torch.no_grad():
-        return StyleGAN3(architecture)

@@ -9,15 +9,19 @@ from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.data import DataInfo, Dataset
 
 
-def minibatch(data: Dataset, *, step: int, batch: int, seed: int) -> Tensor:
-    """Images of the train split for ``step``, (batch, C, H, W) in [0, 1]; every epoch is a fresh permutation."""
+def minibatch(data: Dataset, *, step: int, batch: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Images (batch, C, H, W) in [0, 1] and labels (batch,) of the train split for ``step``.
+
+    Every epoch is a fresh permutation; a batch may straddle two.
+    """
     size = data.size("train")
     ids: list[int] = []
     for epoch in range(step * batch // size, ((step + 1) * batch - 1) // size + 1):
         (chance,) = uniform(Keys.of(seed=seed, purpose="order", samples=[epoch]), "order", (size,))
         first = max(step * batch - epoch * size, 0)
+        # Numbers repeat in a large set, and an unstable sort orders those by machine.
         ids += chance.argsort(stable=True)[first : (step + 1) * batch - epoch * size].tolist()
-    return data.batch("train", ids)[0]
+    return data.batch("train", ids)
 
 
 def check_data(data: DataInfo, network: str, image: tuple[int, int, int], *, option: str) -> None:

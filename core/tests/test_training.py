@@ -1,0 +1,102 @@
+"""What trainings share: every image once an epoch, noise of the right strength, averages."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mlvgm.errors import InputError
+from mlvgm.latents import ImageSpec
+from mlvgm.noise import Keys, uniform
+from mlvgm.protocols.data import DataInfo, Split
+from mlvgm.training.averages import early_decay, update_average
+from mlvgm.training.input_noise import noisy_inputs
+from mlvgm.training.minibatches import check_data, minibatch
+
+INFO = DataInfo("toy", ImageSpec(1, 2, 2), ("a", "b"), "MIT", "memory")
+KEYS = Keys.of(seed=0, purpose="train", samples=[0])
+
+
+@dataclass
+class Numbered:
+    """Image i is i; notes which it was asked for."""
+
+    count: int
+    info: DataInfo = INFO
+    seen: list[int] = field(default_factory=list)
+
+    def size(self, split: Split) -> int:
+        assert split == "train"
+        return self.count
+
+    def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+        self.seen.extend(ids)
+        images = torch.tensor(ids, dtype=torch.float32).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+        return images, torch.tensor(ids) % 2
+
+
+def test_every_epoch_shows_every_image_once() -> None:
+    data = Numbered(50)
+    for step in range(13):
+        images, labels = minibatch(data, step=step, batch=8, seed=0)
+        assert torch.equal(images[:, 0, 0, 0].long() % 2, labels)
+    assert sorted(data.seen[:50]) == sorted(data.seen[50:100]) == list(range(50))
+    assert data.seen[:50] != data.seen[50:100] and len(data.seen) == 13 * 8
+
+
+def test_a_step_does_not_depend_on_those_before_it_and_the_seed_decides() -> None:
+    one, other, third = Numbered(50), Numbered(50), Numbered(50)
+    minibatch(one, step=9, batch=8, seed=0)
+    for step in range(10):
+        minibatch(other, step=step, batch=8, seed=0)
+    minibatch(third, step=9, batch=8, seed=1)
+    assert one.seen == other.seen[-8:] and one.seen != third.seen
+
+
+def test_equal_numbers_keep_their_order_on_every_machine() -> None:
+    count = 60_000
+    (chance,) = uniform(Keys.of(seed=0, purpose="order", samples=[0]), "order", (count,))
+    assert len(chance.unique()) < count
+    data = Numbered(count)
+    minibatch(data, step=0, batch=count, seed=0)
+    assert data.seen == np.argsort(chance.numpy(), kind="stable").tolist()
+
+
+def test_data_that_do_not_fit() -> None:
+    check_data(INFO, "network", (1, 2, 2), option="architecture")
+    with pytest.raises(InputError, match="toy: only a sample"):
+        check_data(dataclasses.replace(INFO, sample=True), "network", (1, 2, 2), option="architecture")
+    with pytest.raises(InputError, match=r"toy has 1×2×2 images, the network is for 3×2×2 \(set train\.architecture\)"):
+        check_data(INFO, "network", (3, 2, 2), option="architecture")
+
+
+def test_noise_has_the_share_and_strength_asked_for() -> None:
+    clean = torch.full((4000, 1, 8, 8), 0.5)
+    noisy = noisy_inputs(clean, KEYS, sigmas=(0.1, 0.3), share=0.75)
+    deviations = (noisy - clean).flatten(1).std(1)
+    assert (deviations > 0).float().mean().item() == pytest.approx(0.75, abs=0.03)
+    # Uniform between the ends; clamping and 64-pixel estimates blur them a little.
+    assert deviations[deviations > 0].mean().item() == pytest.approx(0.195, abs=0.01)
+    assert noisy.min() == 0 and noisy.max() == 1
+
+
+@pytest.mark.parametrize(("sigmas", "share"), [((0.0, 0.0), 1.0), ((0.1, 0.3), 0.0)])
+def test_no_noise_is_the_images_themselves(sigmas: tuple[float, float], share: float) -> None:
+    clean = torch.rand(2, 1, 4, 4)
+    assert noisy_inputs(clean, KEYS, sigmas=sigmas, share=share) is clean
+
+
+def test_averages_move_parameters_and_copy_buffers() -> None:
+    average, model = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    with torch.no_grad():
+        model.weight.fill_(3)
+        model.running_mean.fill_(5)
+    update_average(average, model, decay=0.75)
+    assert average.weight.tolist() == [1.5, 1.5] and average.running_mean.tolist() == [5, 5]
+    assert early_decay(0.99, 0) == 0.1 and early_decay(0.5, 100) == 0.5
