@@ -141,7 +141,9 @@ def _opcodes(content: bytes, rng: random.Random) -> bytes:
     if kind == 0:
         return content[:first] + content[end:]
     if kind == 1:
-        return content[:end] + content[first:end] * rng.choice((1, 1, 3, 1000)) + content[end:]
+        # An opcode may carry megabytes, and the memory of a case is limited.
+        times = rng.choice((1, 1, 3, 1000)) if end - first < 10_000 else 1
+        return content[:end] + content[first:end] * times + content[end:]
     if kind == 2:
         other = rng.randrange(len(starts) - 1)
         return content[:first] + content[starts[other] : starts[other + 1]] + content[end:]
