@@ -54,7 +54,7 @@ PURIFY = ("run", "purify", "--quiet", "-n", "16")
         (("--device", "abacus"), "device 'abacus' is not available"),
         (("--device", "meta"), "device 'meta' is not available"),
         (("--set", "compare=maybe"), "run.compare: must be true or false"),
-        (("--set", "rows=3"), "expected a list of defences"),
+        (("--set", "rows=3"), "expected a list of mappings"),
         (("--set", "attack=sqare"), "did you mean 'square'"),
         (("--set", "attack.eps=.nan"), "attack.eps"),
         (("--set", "purifier.alphas=[0, 1]"), "2 alphas for a generator with 8 latents"),

@@ -64,7 +64,7 @@ def test_null_control_gives_clean_accuracy_back() -> None:
             targets: Tensor | None = None,
             context: AttackContext,
         ) -> Tensor:
-            return select(target, [images] * 20, labels, draws=context.selection)
+            return select(target, [images] * 20, labels, draws=context.selection)[0]
 
     generator = torch.Generator().manual_seed(0)
     levels = torch.rand(400, generator=generator)

@@ -20,7 +20,7 @@ from mlvgm.pipelines.purify import summarise, units
 from mlvgm.runs import records
 from mlvgm.runs.config import checked
 from mlvgm.runs.execute import stopping_on_terminate
-from mlvgm.runs.inputs import check_unchanged, fingerprint
+from mlvgm.runs.inputs import check_unchanged, file_hashes, unit_configurations
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.settings import flatten, from_assignments, from_environment, nest, parse_value
 
@@ -154,10 +154,11 @@ def test_settings_remember_where_they_come_from() -> None:
 
 
 def test_units_are_fixed_blocks_and_their_names_are_unique() -> None:
-    made = units(["α = 0", "none"], range(40), block=16)
-    assert [len(unit.samples) for unit in made] == [16, 16, 8] * 2
-    assert len({unit.name for unit in made}) == 6
-    longer = units(["α = 0", "none"], range(64), block=16)
+    attacks = {"apgd-ce, eps 1": ["α = 0", "none"], "square": ["none"]}
+    made = units(attacks, range(40), block=16)
+    assert [len(unit.samples) for unit in made] == [16, 16, 8] * 3
+    assert len({unit.name for unit in made}) == 9
+    longer = units(attacks, range(64), block=16)
     assert {unit.name for unit in made if len(unit.samples) == 16} <= {unit.name for unit in longer}
 
 
@@ -165,13 +166,14 @@ def test_summary_pools_images_not_units() -> None:
     def record(right: list[bool]) -> dict[str, object]:
         shares = [float(value) for value in right]
         return {
+            "defence": "x", "attack": "square", "norm_name": "L2", "eps": 1.0, "differentiable": True, "paths": [],
             "samples": list(range(len(right))), "clean": right, "robust": right, "clean_single": shares,
             "robust_single": shares, "decision_seconds": 0.001 * len(right), "seconds": 1.0, "forwards": 10,
             "backwards": 5, "violations": [False] * len(right),
         }  # fmt: skip
 
-    row = summarise("x", [record([True] * 3), record([False])])
-    assert row.clean.value == 0.75 and row.images == 4
+    row = summarise([record([True] * 3), record([False])])
+    assert row.clean.value == 0.75 and row.images == 4 and (row.label, row.attack) == ("x", "square")
     assert (row.seconds, row.forwards, row.backwards) == (2.0, 20, 10)
     assert row.decision_milliseconds == pytest.approx(1.0)
 
@@ -181,21 +183,29 @@ def test_changed_configuration_and_weights_are_noticed(tmp_path: Path, monkeypat
         pytest.importorskip(plugin)
     monkeypatch.chdir(tmp_path)
     named = {"name": "none"}
-    tree = {"threads": 1, "data": {"name": "fashion-mnist"}, "attack": {"name": "square"}, "rows": [
+    attacks = [{"label": "square", "attack": {"name": "square"}}]
+    tree = {"threads": 1, "data": {"name": "fashion-mnist"}, "attacks": attacks, "rows": [
         {"label": "a", "purifier": named, "generator": {"name": "nvae", "weights": "clean"}},
     ], "classifier": {"name": "fashion-cnn", "weights": "their.safetensors"}}  # fmt: skip
     Path("their.safetensors").write_bytes(b"one")
     config = checked(tree)
-    before = fingerprint(config)
-    assert set(before) == {"configuration", "their.safetensors", "mlvgm_nvae:weights/clean.safetensors"}
+    before = file_hashes(config)
+    assert set(before) == {"their.safetensors", "mlvgm_nvae:weights/clean.safetensors"}
     assert before["their.safetensors"] == hashlib.sha256(b"one").hexdigest()
-    check_unchanged(before, config)
-    check_unchanged({}, config)
-    with pytest.raises(InputError, match="configuration has changed"):
-        check_unchanged(before, checked(tree | {"seed": 1}))
+    ((key, configuration),) = unit_configurations(config).items()
+    assert key == ("a", "square")
+    records = {"unit": {"defence": "a", "attack": "square", "configuration": configuration}}
+    check_unchanged(before, records, config)
+    check_unchanged({}, {}, config)
+    more = {"label": "b", "purifier": named}
+    check_unchanged(before, records, checked(tree | {"rows": [more, *tree["rows"]], "limit": 7, "budget": "standard"}))
+    other = [{"label": "square", "attack": {"name": "square", "eps": 0.5}}]
+    for change in ({"seed": 1}, {"attacks": other}, {"rows": [more]}):
+        with pytest.raises(InputError, match="the configuration of 'a' under 'square' has changed"):
+            check_unchanged({}, records, checked(tree | change))
     Path("their.safetensors").write_bytes(b"two")
     with pytest.raises(InputError, match=r"'their\.safetensors' has changed"):
-        check_unchanged(before, config)
+        check_unchanged(before, records, config)
     Path("their.safetensors").unlink()
     with pytest.raises(InputError, match=r"'their\.safetensors' has changed"):
-        check_unchanged(before, config)
+        check_unchanged(before, records, config)

@@ -58,6 +58,8 @@ class Attacked:
     Args:
         clean: scores of the given images.
         robust: scores of the adversarial images.
+        chance: (B,) probability that one deployed decision about the adversarial image is wrong, estimated on the
+            selection draws. Where several attacks compete, the one with the highest counts with its own score.
         images: (B, C, H, W) adversarial images that were scored.
         norm: (B,) size of the perturbation in the attack's norm.
         violations: (B,) bool, the attack returned an image outside ball or box (it was replaced by the given one).
@@ -70,6 +72,7 @@ class Attacked:
 
     clean: Scores
     robust: Scores
+    chance: Tensor
     images: Tensor
     norm: Tensor
     violations: Tensor
@@ -158,11 +161,16 @@ def score(
     return Scores(decision.argmax(1) == labels, (logits.argmax(2) == labels[:, None]).double().mean(1))
 
 
-def select(target: Target, candidates: Sequence[Tensor], labels: Tensor, *, draws: int) -> Tensor:
-    """Per image, the candidate with the highest estimated success on fresh selection draws; the first on ties."""
+def select(target: Target, candidates: Sequence[Tensor], labels: Tensor, *, draws: int) -> tuple[Tensor, Tensor]:
+    """Per image, the candidate with the highest estimated success on fresh selection draws; the first on ties.
+
+    Returns:
+        the chosen images, and (B,) their estimated success.
+    """
     chances = torch.stack([target.success(images, labels, draws=draws).probability for images in candidates])
     best = chances.argmax(0)
-    return torch.stack(list(candidates))[best, torch.arange(len(labels), device=best.device)]
+    rows = torch.arange(len(labels), device=best.device)
+    return torch.stack(list(candidates))[best, rows], chances[best, rows]
 
 
 def transferred(
@@ -242,7 +250,7 @@ def run_attack(
         returned.append(transferred(attack, target, images, labels, context=context))
     candidates, outside = zip(*(check_candidates(each.detach(), images, info) for each in returned), strict=True)
     violations = torch.stack(outside).any(0)
-    adversarial = select(target, [*candidates, images], labels, draws=context.selection)
+    adversarial, chance = select(target, [*candidates, images], labels, draws=context.selection)
     seconds = time.perf_counter() - start
 
     robust = score(defence, adversarial, labels, samples=ids, protocol=protocol, purpose="score/adversarial")
@@ -253,6 +261,7 @@ def run_attack(
     return Attacked(
         clean=clean,
         robust=robust,
+        chance=chance,
         images=adversarial,
         norm=perturbation_norm(adversarial, images, info.norm),
         violations=violations,

@@ -51,11 +51,20 @@ def print_results(rows: list[RowResult]) -> None:
     which = "same images in every row" if same else "unfinished: rows have seen different numbers of images"
     table = Table(title=f"accuracy in % with 95 % intervals, {which}", title_justify="left")
     table.add_column("defence")
+    several = len({row.attack for row in rows}) > 1
+    if several:
+        table.add_column("attack")
     for title in ("clean\nvotes", "robust\nvotes", "clean\nsingle draw", "robust\nsingle draw", "ms per\nimage", "s"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         figures = [e.percent() for e in (row.clean, row.robust, row.clean_single, row.robust_single)]
-        table.add_row(row.label, *figures, f"{row.decision_milliseconds:.1f}", f"{row.seconds:.0f}")
+        table.add_row(
+            row.label,
+            *([row.attack] if several else []),
+            *figures,
+            f"{row.decision_milliseconds:.1f}",
+            f"{row.seconds:.0f}",
+        )
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=120)

@@ -12,6 +12,7 @@ from mlvgm.cli import completion, mix
 if TYPE_CHECKING:
     from mlvgm.runs.config import ResolvedConfig
     from mlvgm.runs.rundir import RunDirectory
+    from mlvgm.runs.workers import Workers
 
 EPILOG = (
     "Examples: `mlvgm run purify --generator nvae --attack autoattack` · "
@@ -31,7 +32,9 @@ def purify(
     generator: Annotated[
         str | None, completion.option("generators", "Generator behind the purifier.", "Components")
     ] = None,
-    attack: Annotated[str | None, completion.option("attacks", "Attack, NAME or NAME:ARGUMENT.", "Components")] = None,
+    attack: Annotated[
+        list[str] | None, completion.option("attacks", "Attack, NAME or NAME:ARGUMENT; may be repeated.", "Components")
+    ] = None,
     purifier: Annotated[str | None, completion.option("purifiers", "Purifier of the first row.", "Components")] = None,
     encoder: Annotated[
         str | None,
@@ -92,13 +95,24 @@ def purify(
 
 
 def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output: bool, quiet: bool) -> None:
-    """Resolve, plan, check every input, make the run directory, run."""
+    """Resolve, plan, check every input, make the run directory, run; under ``torchrun`` together with its others."""
+    import os
+
+    from mlvgm.runs.workers import joined
+
+    with joined(os.environ) as workers:
+        _prepare_and_run(chosen, workers, out=out, dry_run=dry_run, json_output=json_output, quiet=quiet)
+
+
+def _prepare_and_run(
+    chosen: Any, workers: Workers, *, out: Path | None, dry_run: bool, json_output: bool, quiet: bool
+) -> None:
     import torch
 
     from mlvgm.cli.output import emit_json, print_plan, say
     from mlvgm.files import check_writable
     from mlvgm.runs.build import build_data, build_generators, build_study, check_device, without_encoder
-    from mlvgm.runs.inputs import fingerprint
+    from mlvgm.runs.inputs import file_hashes
     from mlvgm.runs.plan import purify_plan
     from mlvgm.runs.resolve import resolve, with_default_encoder
     from mlvgm.runs.rundir import RunDirectory, environment
@@ -111,36 +125,41 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
     if not dry_run:  # only weights tell whether there is an encoder
         resolved = with_default_encoder(resolved, without_encoder(resolved.config, generators))
     plan = purify_plan(resolved.config, data=data.info, images=len(samples), loaded=not dry_run)
-    if not quiet:
+    if workers.leads and not quiet:
         print_plan(plan)
     if dry_run:
-        if json_output:
+        if json_output and workers.leads:
             emit_json(
                 {"plan": plan, "config": resolved.config.model_dump(mode="json"), "sources": dict(resolved.sources)}
             )
         say("dry run: nothing was computed")
         return
     study = build_study(resolved.config, generators)
-    inputs = fingerprint(resolved.config)
-    run = RunDirectory.create(
-        out,
-        name=_run_name(resolved),
-        config=resolved.to_yaml(),
-        environment=environment(device=resolved.config.device, threads=resolved.config.threads),
-    )
-    with run.keeping_records():
-        run.write_json("plan.json", plan)
-        run.write_json("inputs.json", inputs)
-    finish(study, resolved.config, run, json_output=json_output, quiet=quiet)
+    inputs = file_hashes(resolved.config)
+    path = None
+    if workers.leads:
+        made = environment(device=resolved.config.device, threads=resolved.config.threads)
+        run = RunDirectory.create(out, name=_run_name(resolved), config=resolved.to_yaml(), environment=made)
+        with run.keeping_records():
+            run.write_json("plan.json", plan)
+            run.write_json("inputs.json", inputs)
+        path = run.path
+    run = RunDirectory(workers.agree(path), workers.rank)
+    finish(study, resolved.config, run, workers=workers, json_output=json_output, quiet=quiet)
 
 
 def _run_name(resolved: ResolvedConfig) -> str:
     row = resolved.config.rows[0]
-    parts = [(row.generator or row.purifier).name, resolved.config.attack.name]
+    attacks = resolved.config.attacks
+    parts = [
+        (row.generator or row.purifier).name,
+        attacks[0].attack.name,
+        *([f"and-{len(attacks) - 1}"] * bool(attacks[1:])),
+    ]
     return "purify-" + "-".join(part.replace(":", "-").replace("/", "-") for part in parts)
 
 
-def finish(study: Any, config: Any, run: RunDirectory, *, json_output: bool, quiet: bool) -> None:
+def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json_output: bool, quiet: bool) -> None:
     """Run what is not done, then print results and say where everything is."""
     from mlvgm.cli.output import emit_json, json_ready, print_results, progress_bar, say
     from mlvgm.errors import CheckFailed
@@ -150,17 +169,22 @@ def finish(study: Any, config: Any, run: RunDirectory, *, json_output: bool, qui
     from mlvgm.runs.report import write_report
 
     try:
-        with progress_bar("attacking", shown=not quiet) as update:
+        with progress_bar("attacking", shown=workers.leads and not quiet) as update:
             result = execute(
                 study,
                 config,
                 run,
                 hooks=Hooks(),
-                progress=lambda unit, done, total, message: update(done, total, f"{unit.label}: {message}"),
+                workers=workers,
+                progress=lambda unit, done, total, message: update(
+                    done, total, f"{unit.label}, {unit.attack}: {message}"
+                ),
             )
     except KeyboardInterrupt:
         say(f"interrupted; finished units are safe (`mlvgm runs resume {run.path}` goes on)")
         raise
+    if not workers.leads:
+        return
     if json_output:
         emit_json(json_ready(result | {"run": str(run.path), "config": config.model_dump(mode="json")}))
     else:
@@ -169,6 +193,7 @@ def finish(study: Any, config: Any, run: RunDirectory, *, json_output: bool, qui
     with run.keeping_records():  # after the results, which nothing that happens to the figures may hide
         report = write_report(run, config, result)
     say(f"run directory: {run.path}" + (f" (figures and tables: {report})" if report else ""))
-    robust = result["rows"][0]["robust"]["value"]
+    first = config.rows[0].label
+    robust = min(row["robust"]["value"] for row in result["rows"] if row["label"] == first)
     if config.fail_under is not None and robust < config.fail_under:
-        raise CheckFailed(f"robust accuracy {robust:.3f} of '{config.rows[0].label}' is below {config.fail_under}")
+        raise CheckFailed(f"robust accuracy {robust:.3f} of '{first}' is below {config.fail_under}")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mlvgm.runs.config import ResolvedConfig
+    from mlvgm.runs.workers import Workers
 
 
 def register(app: typer.Typer) -> None:
@@ -57,23 +61,57 @@ def show(
 
 def resume(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file that adds defences, attacks or images to those of the run.")
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Finish an interrupted run; its decisions are those of an uninterrupted one."""
+    """Finish an interrupted run, or let one grow; its decisions are those of an uninterrupted one."""
+    import os
+
+    from mlvgm.runs.workers import joined
+
+    with joined(os.environ) as workers:
+        _resume(run, workers, file=config, json_output=json_output, quiet=quiet)
+
+
+def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool, quiet: bool) -> None:
     from mlvgm.cli.output import say
     from mlvgm.cli.run import finish
     from mlvgm.runs.build import build_study
     from mlvgm.runs.config import load_config
-    from mlvgm.runs.inputs import check_unchanged
+    from mlvgm.runs.inputs import check_unchanged, file_hashes
+    from mlvgm.runs.plan import purify_plan
     from mlvgm.runs.rundir import RunDirectory, environment
 
-    directory = RunDirectory.open(run)
+    directory = RunDirectory.open(run, worker=workers.rank)
     config = load_config(directory.config)
-    check_unchanged(directory.read_json("inputs.json"), config)
+    grown = None if file is None else _grown(file, threads=config.threads)
+    config = config if grown is None else grown.config
+    files = {k: v for k, v in directory.read_json("inputs.json").items() if k != "configuration"}  # of earlier versions
+    check_unchanged(files, directory.finished(), config)
     before = directory.read_json("environment.json")
     now = environment(device=config.device, threads=config.threads)
     for key in ("versions", "plugins", "python"):
-        if before.get(key) not in (None, now[key]):
+        if workers.leads and before.get(key) not in (None, now[key]):
             say(f"warning: {key} differ from when the run began; decisions may differ too")
-    finish(build_study(config), config, directory, json_output=json_output, quiet=quiet)
+    study = build_study(config)
+    if grown is not None and workers.leads:
+        with directory.keeping_records():
+            directory.write_config(grown.to_yaml())
+            directory.write_json("inputs.json", file_hashes(config))
+            plan = purify_plan(config, data=study.data.info, images=len(study.samples), loaded=True)
+            directory.write_json("plan.json", plan)
+    finish(study, config, directory, workers=workers, json_output=json_output, quiet=quiet)
+
+
+def _grown(file: Path, *, threads: int) -> ResolvedConfig:
+    """The configuration of a file, with as many threads as the run has had."""
+    import os
+
+    from mlvgm.runs.build import build_generators, without_encoder
+    from mlvgm.runs.resolve import collect, resolve, with_default_encoder
+
+    resolved = resolve(collect(assignments=(), flags={}, file=file, environ=os.environ), threads=threads)
+    return with_default_encoder(resolved, without_encoder(resolved.config, build_generators(resolved.config)))

@@ -1,9 +1,8 @@
-"""Purification study: every defence under the same attack on the same images, in resumable units."""
+"""Purification study: defences under the same attacks on the same images, in resumable units."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,32 +11,38 @@ import torch
 from mlvgm.defence import Defence
 from mlvgm.harness import Attacked, Protocol, run_attack
 from mlvgm.noise import Keys
-from mlvgm.protocols.attack import Attack
+from mlvgm.pipelines.slug import slug
+from mlvgm.protocols.attack import Attack, AttackInfo
 from mlvgm.protocols.data import Dataset, Split
 from mlvgm.statistics import Estimate, bootstrap_mean, wilson
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit of work: one defence, the attack, and a fixed block of sample ids.
+    """A unit of work: one defence, one attack, and a fixed block of sample ids.
 
     Args:
         name: unique within the run; names the unit's files.
         label: the defence's row.
+        attack: the attack's label.
         samples: sample ids.
     """
 
     name: str
     label: str
+    attack: str
     samples: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class RowResult:
-    """One defence's figures over all finished units.
+    """One defence's figures under one attack, over all finished units.
 
     Args:
-        label: row.
+        label: the defence's row.
+        attack: the attack's label.
+        norm: norm of the attack's perturbations.
+        eps: their largest size; None for a minimal-norm attack.
         images: how many images.
         clean: accuracy of one decision with the deployed votes on the given images (Wilson 95 %).
         robust: the same on the adversarial images.
@@ -53,6 +58,9 @@ class RowResult:
     """
 
     label: str
+    attack: str
+    norm: str
+    eps: float | None
     images: int
     clean: Estimate
     robust: Estimate
@@ -67,20 +75,24 @@ class RowResult:
     paths: tuple[str, ...] = ()
 
 
-def units(labels: Iterable[str], samples: Sequence[int], *, block: int) -> list[Unit]:
-    """Units of a study: defences in order, blocks of ``block`` sample ids in order.
+def units(attacks: Mapping[str, Sequence[str]], samples: Sequence[int], *, block: int) -> list[Unit]:
+    """Units of a study: attacks in order, the defences each of them attacks, blocks of ``block`` sample ids.
 
-    >>> [unit.name for unit in units(["none"], range(40), block=16)]
-    ['00-none-000000', '00-none-000016', '00-none-000032']
+    Args:
+        attacks: labels of the defences that each attack, by label, attacks.
+        samples: sample ids.
+        block: images in a unit.
+
+    >>> [unit.name for unit in units({"square": ["none"]}, range(40), block=16)]
+    ['square--none--000000', 'square--none--000016', 'square--none--000032']
     """
     blocks = [tuple(samples[i : i + block]) for i in range(0, len(samples), block)]
     return [
-        Unit(f"{row:02d}-{_slug(label)}-{ids[0]:06d}", label, ids) for row, label in enumerate(labels) for ids in blocks
+        Unit(f"{slug(attack)}--{slug(label)}--{ids[0]:06d}", label, attack, ids)
+        for attack, labels in attacks.items()
+        for label in labels
+        for ids in blocks
     ]
-
-
-def _slug(label: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", label.lower().replace("α", "alpha")).strip("-")
 
 
 def run_unit(
@@ -113,7 +125,7 @@ def run_unit(
     keys = Keys.of(seed=protocol.seed, purpose="picture", samples=unit.samples)
     with torch.no_grad():
         purified = defence.purify(attacked.images, keys)
-    outcome = record(unit, labels, attacked, attack=attack.info.name)
+    outcome = record(unit, labels, attacked, info=attack.info)
     return outcome | {"differentiable": defence.differentiable}, {
         "original": images,
         "adversarial": attacked.images.cpu(),
@@ -121,18 +133,21 @@ def run_unit(
     }
 
 
-def record(unit: Unit, labels: torch.Tensor, attacked: Attacked, *, attack: str) -> dict[str, Any]:
+def record(unit: Unit, labels: torch.Tensor, attacked: Attacked, *, info: AttackInfo) -> dict[str, Any]:
     """A unit's outcome in plain values, per image."""
     return {
         "unit": unit.name,
         "defence": unit.label,
-        "attack": attack,
+        "attack": unit.attack,
+        "norm_name": info.norm,
+        "eps": info.eps,
         "samples": list(unit.samples),
         "labels": labels.tolist(),
         "clean": attacked.clean.right.tolist(),
         "clean_single": attacked.clean.single.tolist(),
         "robust": attacked.robust.right.tolist(),
         "robust_single": attacked.robust.single.tolist(),
+        "chance": attacked.chance.tolist(),
         "norm": attacked.norm.tolist(),
         "violations": attacked.violations.tolist(),
         "forwards": attacked.forwards,
@@ -143,8 +158,8 @@ def record(unit: Unit, labels: torch.Tensor, attacked: Attacked, *, attack: str)
     }
 
 
-def summarise(label: str, records: Sequence[Mapping[str, Any]]) -> RowResult:
-    """Figures of one defence from its records."""
+def summarise(records: Sequence[Mapping[str, Any]]) -> RowResult:
+    """Figures of one defence under one attack, from their records."""
 
     def pooled(key: str) -> list[Any]:
         return [value for item in records for value in item[key]]
@@ -157,7 +172,10 @@ def summarise(label: str, records: Sequence[Mapping[str, Any]]) -> RowResult:
 
     images = len(pooled("samples"))
     return RowResult(
-        label=label,
+        label=records[0]["defence"],
+        attack=records[0]["attack"],
+        norm=records[0]["norm_name"],
+        eps=records[0]["eps"],
         images=images,
         clean=accuracy("clean"),
         robust=accuracy("robust"),
@@ -170,7 +188,6 @@ def summarise(label: str, records: Sequence[Mapping[str, Any]]) -> RowResult:
         forwards=sum(item["forwards"] for item in records),
         backwards=sum(item["backwards"] for item in records),
         violations=sum(pooled("violations")),
-        # Absent from the records of earlier versions, which knew exact gradients only.
-        differentiable=all(item.get("differentiable", True) for item in records),
-        paths=tuple(records[0].get("paths", ())),
+        differentiable=all(item["differentiable"] for item in records),
+        paths=tuple(records[0]["paths"]),
     )

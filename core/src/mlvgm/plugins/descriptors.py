@@ -23,6 +23,8 @@ Kind = Literal[
     "datasets",
     "classifiers",
     "trainers",
+    "checks",
+    "alphas",
 ]
 KINDS: tuple[Kind, ...] = (
     "generators",
@@ -35,6 +37,8 @@ KINDS: tuple[Kind, ...] = (
     "datasets",
     "classifiers",
     "trainers",
+    "checks",
+    "alphas",
 )
 
 

@@ -27,14 +27,14 @@ class Study:
 
     Args:
         data: where images come from.
-        attack: the attack.
+        attacks: attacks by label.
         defences: defence of each row, in order.
         samples: sample ids.
         protocol: draws and seeds.
     """
 
     data: Dataset
-    attack: Attack
+    attacks: Mapping[str, Attack]
     defences: Mapping[str, Defence]
     samples: tuple[int, ...]
     protocol: Protocol
@@ -95,7 +95,8 @@ def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = Non
         _, labels = data.batch(config.split, samples[start : start + 256])
         if bool((labels < 0).any()):
             raise InputError(f"images of split '{config.split}' of data '{config.data.name}' have no labels")
-    classifier = build_named("classifier", config.classifier, data=data.info).to(config.device)
+    chosen = {one.model_dump_json(): one for one in (row.classifier or config.classifier for row in config.rows)}
+    classifiers = {key: build_named("classifier", one, data=data.info).to(config.device) for key, one in chosen.items()}
     loaded = build_generators(config) if generators is None else generators
     encoding: dict[tuple[str, str], Any] = {}
 
@@ -118,15 +119,16 @@ def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = Non
             encoding[key] = generator
         return encoding[key]
 
-    attack: Attack = build_named("attack", config.attack)
+    attacks: dict[str, Attack] = {row.label: build_named("attack", row.attack) for row in config.attacks}
     probe = data.batch(config.split, samples[:1])[0].to(config.device)
     defences = {}
     for row in config.rows:
-        if row.label in defences:
-            raise ConfigError(f"two rows are called '{row.label}'")
         purifier = build_named("purifier", row.purifier, generator=generator_of(row)).to(config.device)
+        classifier = classifiers[(row.classifier or config.classifier).model_dump_json()]
         defence = Defence(classifier, purifier, votes=config.votes, rule=config.rule)
-        check_attackable(defence, attack.info, gradient=config.gradient)
+        for label, rows in config.attacked().items():
+            if row.label in rows:
+                check_attackable(defence, attacks[label].info, gradient=config.gradient)
         with torch.no_grad():  # what does not fit the images is refused now, not in the first unit
             defence.draw(probe, Keys.of(seed=config.seed, purpose="probe", samples=samples[:1]))
         defences[row.label] = defence
@@ -138,7 +140,7 @@ def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = Non
         memory=config.memory,
         gradient=config.gradient,
     )
-    return Study(data, attack, defences, samples, protocol)
+    return Study(data, attacks, defences, samples, protocol)
 
 
 def check_device(device: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mlvgm.pipelines.slug import slug
 from mlvgm.plugins.descriptors import Kind
 from mlvgm.plugins.options import validate
 from mlvgm.runs.settings import from_file, nest
@@ -54,9 +55,20 @@ class Row(BaseModel):
 
     label: str = Field(description="row of the table; names its work units")
     note: str = Field("", description="said wherever its numbers appear")
+    classifier: Named | None = Field(None, description="classifier of this defence in place of the run's")
     generator: Named | None = Field(None, description="generator the purifier uses")
     encoder: Named | None = Field(None, description="finds latents in place of the generator's own encoder, if any")
     purifier: Named = Field(description="purifier in front of the classifier")
+
+
+class AttackRow(BaseModel):
+    """One attack of the comparison."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str = Field(description="column of tables; names its work units")
+    attack: Named = Field(description="the attack")
+    rows: tuple[str, ...] | None = Field(None, description="labels of the defences it attacks; all of them if null")
 
 
 class PurifyConfig(BaseModel):
@@ -89,20 +101,39 @@ class PurifyConfig(BaseModel):
     device: str = Field("cpu", description="torch device")
     threads: int = Field(ge=1, description="CPU threads; recorded and reused on resume")
     fail_under: float | None = Field(
-        None, ge=0, le=1, description="exit code 1 if the first defence's robust accuracy is lower"
+        None, ge=0, le=1, description="exit code 1 if the first defence's robust accuracy under any attack is lower"
     )
     data: Named
     classifier: Named
-    attack: Named
+    attacks: tuple[AttackRow, ...] = Field(description="attacks on these defences", min_length=1)
     rows: tuple[Row, ...] = Field(description="defences compared on the same images", min_length=1)
 
     def components(self) -> list[tuple[str, Named]]:
         """Every component with its kind as in :data:`COMPONENTS`; those of rows as often as they stand there."""
-        found = [("data", self.data), ("classifier", self.classifier), ("attack", self.attack)]
+        found = [("data", self.data), ("classifier", self.classifier)]
+        found += [("attack", row.attack) for row in self.attacks]
         for row in self.rows:
-            parts = (("purifier", row.purifier), ("generator", row.generator), ("encoder", row.encoder))
-            found += [(kind, named) for kind, named in parts if named is not None]
+            parts = {kind: getattr(row, kind) for kind in ("purifier", "classifier", "generator", "encoder")}
+            found += [(kind, named) for kind, named in parts.items() if named is not None]
         return found
+
+    def attacked(self) -> dict[str, tuple[str, ...]]:
+        """Labels of the defences that each attack, by its label, attacks."""
+        everyone = tuple(row.label for row in self.rows)
+        return {row.label: everyone if row.rows is None else row.rows for row in self.attacks}
+
+    @model_validator(mode="after")
+    def _labels(self) -> Self:
+        for what, labels in (("rows", [row.label for row in self.rows]), ("attacks", [a.label for a in self.attacks])):
+            slugs = [slug(label) for label in labels]
+            for label in labels:
+                if slugs.count(slug(label)) > 1:  # files are named after them
+                    raise ValueError(f"two {what} are called '{label}', but for signs other than letters and digits")
+        for attack in self.attacks:
+            for label in attack.rows or ():
+                if label not in [row.label for row in self.rows]:
+                    raise ValueError(f"attack '{attack.label}' is to attack '{label}', which is no row")
+        return self
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,15 @@ from mlvgm.pipelines.purify import RowResult, Unit, run_unit, summarise, units
 from mlvgm.plugins.hooks import Hooks
 from mlvgm.runs.build import Study
 from mlvgm.runs.config import PurifyConfig
+from mlvgm.runs.inputs import unit_configurations
 from mlvgm.runs.plan import row_note
 from mlvgm.runs.rundir import RunDirectory
+from mlvgm.runs.workers import Workers
 
 
 def all_units(config: PurifyConfig, samples: tuple[int, ...]) -> list[Unit]:
     """Every unit of a run, in the order they are done."""
-    return units([row.label for row in config.rows], samples, block=config.block)
+    return units(config.attacked(), samples, block=config.block)
 
 
 def execute(
@@ -31,6 +33,7 @@ def execute(
     run: RunDirectory,
     *,
     hooks: Hooks,
+    workers: Workers | None = None,
     progress: Callable[[Unit, int, int, str], None] = lambda unit, done, total, message: None,
 ) -> dict[str, Any]:
     """Do what is not done yet and return the results as plain values (also written to ``metrics.json``).
@@ -43,6 +46,7 @@ def execute(
         config: resolved configuration.
         run: where records go.
         hooks: told about started and finished runs and units.
+        workers: the processes that share the units; this one alone by default.
         progress: called with the unit at work, units done, units in all, and what is going on.
 
     Raises:
@@ -50,25 +54,27 @@ def execute(
         Stopped: SIGTERM, or the disk is full; finished units are safe.
     """
     torch.set_num_threads(config.threads)
-    todo = all_units(config, study.samples)
-    done = run.finished()
-    _check_drift(todo, done)
+    workers = workers or Workers()
+    everything = all_units(config, study.samples)
+    # What is left has to be agreed on: another worker may be recording already.
+    done, configurations = workers.agree(run.finished()), unit_configurations(config)
+    _check_drift(everything, done)
+    todo = workers.share([unit for unit in everything if unit.name not in done])
     hooks.tell("mlvgm_run_started", run=run, config=config)
     try:
         with run.keeping_records(), stopping_on_terminate(run):
-            run.set_status("running")
-            for unit in todo:
-                if unit.name in done:
-                    continue
+            if workers.leads:
+                run.set_status("running")
+            for number, unit in enumerate(todo):
 
-                def report(message: str, unit: Unit = unit) -> None:
-                    progress(unit, len(done), len(todo), message)
+                def report(message: str, unit: Unit = unit, number: int = number) -> None:
+                    progress(unit, number, len(todo), message)
 
                 report("attacking")
                 record, images = run_unit(
                     unit,
                     defence=study.defences[unit.label],
-                    attack=study.attack,
+                    attack=study.attacks[unit.attack],
                     data=study.data,
                     split=config.split,
                     protocol=study.protocol,
@@ -76,12 +82,13 @@ def execute(
                     progress=report,
                 )
                 run.write_images(unit.name, images)
-                run.append(record)
-                done[unit.name] = record
+                run.append(record | {"configuration": configurations[unit.label, unit.attack]})
                 hooks.tell("mlvgm_unit_done", run=run, record=record)
-            result = results(config, done)
-            run.write_json("metrics.json", result)
-            run.set_status("finished")
+            workers.wait()
+            result = results(config, run.finished())
+            if workers.leads:
+                run.write_json("metrics.json", result)
+                run.set_status("finished")
     except (Stopped, KeyboardInterrupt) as error:
         _best_effort_status(run, "stopped", error)
         raise
@@ -109,14 +116,17 @@ def _best_effort_status(run: RunDirectory, state: Any, error: BaseException) -> 
 
 
 def results(config: PurifyConfig, done: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Results of all finished units as plain values, rows in the order of the configuration."""
+    """Results of all finished units as plain values: each defence under each of its attacks, in order."""
+    records: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for _, record in sorted(done.items()):  # whichever worker was first
+        records.setdefault((record["defence"], record["attack"]), []).append(record)
     rows = []
     for row in config.rows:
-        records = [record for record in done.values() if record["defence"] == row.label]
-        if records:
-            result = summarise(row.label, records)
-            rows.append(dataclasses.asdict(result) | {"note": row_note(row, result)})
-    return {"schema": 1, "partial": config.limit is not None, "rows": rows}
+        for attack in config.attacks:
+            if (row.label, attack.label) in records:
+                result = summarise(records[row.label, attack.label])
+                rows.append(dataclasses.asdict(result) | {"note": row_note(row, result)})
+    return {"schema": 2, "partial": config.limit is not None, "rows": rows}
 
 
 def row_results(result: dict[str, Any]) -> list[RowResult]:

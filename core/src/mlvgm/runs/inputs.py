@@ -1,4 +1,4 @@
-"""What a run was made from: hashes of its configuration and of the files it names, so that resuming notices changes."""
+"""What a run was made from, so that resuming notices changes: hashes of its units' configuration and of its files."""
 
 from __future__ import annotations
 
@@ -6,41 +6,58 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 from mlvgm.errors import InputError
 from mlvgm.plugins.load import component
 from mlvgm.runs.config import COMPONENTS, PurifyConfig
 from mlvgm.runs.settings import flatten
 
-CONFIGURATION = "configuration"
+# What decides which units there are, and nothing within them: a run may grow.
+_OF_THE_RUN = {"budget", "limit", "fail_under", "rows", "attacks"}
 
 
-def fingerprint(config: PurifyConfig) -> dict[str, str]:
-    """SHA-256 of the configuration, and of every file it names: weights, shipped or given by path."""
-    found = {CONFIGURATION: hashlib.sha256(config.model_dump_json().encode()).hexdigest()}
-    return found | {name: _sha256(path) for name, path in _named_files(config)}
+def unit_configurations(config: PurifyConfig) -> dict[tuple[str, str], str]:
+    """SHA-256 of everything in the configuration that the units of (defence, attack) depend on."""
+    common = config.model_dump_json(exclude=_OF_THE_RUN)
+    rows = {row.label: row.model_dump_json(exclude={"note"}) for row in config.rows}
+    attacks = {row.label: row.attack.model_dump_json() for row in config.attacks}
+    return {
+        (row, attack): hashlib.sha256("\n".join((common, rows[row], attacks[attack])).encode()).hexdigest()
+        for attack, attacked in config.attacked().items()
+        for row in attacked
+    }
 
 
-def check_unchanged(before: Mapping[str, str], config: PurifyConfig) -> None:
-    """Refuse to go on with another configuration or other files than a run began with.
+def file_hashes(config: PurifyConfig) -> dict[str, str]:
+    """SHA-256 of every file the configuration names: weights, shipped or given by path."""
+    return {name: _sha256(path) for name, path in _named_files(config)}
+
+
+def check_unchanged(before: Mapping[str, str], records: Mapping[str, Mapping[str, Any]], config: PurifyConfig) -> None:
+    """Refuse to go on with other files, or another configuration of finished units, than a run began with.
+
+    More defences, attacks or images are welcome.
 
     Args:
-        before: what :func:`fingerprint` gave then; empty for runs of earlier versions, which are not checked.
+        before: what :func:`file_hashes` gave then; empty for runs of earlier versions, which are not checked.
+        records: finished units.
         config: the configuration now.
 
     Raises:
         InputError: something has changed or is gone.
     """
-    if not before:
-        return
-    now = fingerprint(config)
-    for name in before:
-        if now.get(name) != before[name]:
-            what = "its configuration" if name == CONFIGURATION else f"'{name}'"
-            raise InputError(
-                f"{what} has changed since the run began, and finished units would not go with new ones",
-                hint="start a new run: `mlvgm run purify --config …/config.yaml`",
-            )
+    now, units = file_hashes(config), unit_configurations(config)
+    changed = [f"'{name}'" for name in before if now.get(name) != before[name]]
+    for record in records.values():
+        known = units.get((record["defence"], record["attack"]))
+        if known != record.get("configuration", known) or known is None:
+            changed.append(f"the configuration of '{record['defence']}' under '{record['attack']}'")
+    if changed:
+        raise InputError(
+            f"{changed[0]} has changed since the run began, and finished units would not go with new ones",
+            hint="start a new run: `mlvgm run purify --config …/config.yaml`",
+        )
 
 
 def _named_files(config: PurifyConfig) -> Iterator[tuple[str, Path]]:

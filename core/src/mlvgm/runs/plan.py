@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from mlvgm.plugins.load import Resolved, component
 from mlvgm.protocols.attack import Access, Path, gradient_paths
 from mlvgm.protocols.data import DataInfo
-from mlvgm.runs.config import COMPONENTS, Named, PurifyConfig, Row
+from mlvgm.runs.config import COMPONENTS, AttackRow, Named, PurifyConfig, Row
 
 if TYPE_CHECKING:
     from mlvgm.pipelines.purify import RowResult
@@ -33,23 +33,22 @@ def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int, loaded: bo
         images: how many of it are used.
         loaded: the generators are, so it is known which of them have an encoder.
     """
-    attack = component("attacks", config.attack.name)
     resolved = [component(COMPONENTS[kind], named.name) for kind, named in config.components()]
     return {
         "plugins": ", ".join(dict.fromkeys(f"{item.entry.distribution} {item.entry.version}" for item in resolved)),
         "data": f"{data.name}, {config.split} split, first {images} images ({data.source}; licence {data.licence})",
         "weights": "; ".join(dict.fromkeys(line for item in _weights(config) for line in item)) or "none",
-        "threat model": _threat(attack, config.attack.options),
-        "attack": f"{config.attack.name}: {attack.component.summary}",
+        "threat model": _grouped(_by_text(config, _threat)),
+        "attack" if len(config.attacks) == 1 else "attacks": "; ".join(_by_text(config, _attack)),
         "defences": "; ".join(row.label + (f" ({row.note})" if row.note else "") for row in config.rows),
         "encoder": _encoders(config, loaded=loaded),
-        "gradient path": _gradient_path(attack, config),
+        "gradient path": _grouped(_by_text(config, lambda row: _gradient_path(row, config))),
         "randomness": (
             f"{config.votes} votes ({config.rule}) in a deployed decision; {config.eot} draws in each gradient; "
             f"candidates compete on {config.selection} fresh draws; scored once on "
             f"{max(config.score, config.votes)} others; seed {config.seed}"
         ),
-        "budget": f"{config.budget}: {_options(config.attack.options)}",
+        "budget": f"{config.budget}: {_grouped(_by_text(config, _effort))}",
         "compute": f"{config.device}, {config.threads} threads, units of {config.block} images",
     }
 
@@ -58,14 +57,24 @@ def small_print(config: PurifyConfig, images: int) -> str:
     """What a careful reader should know about the numbers, and the command that gives better ones."""
     if config.budget == "rigorous":
         return "" if images >= 1000 else f"{images} images: intervals are wide."
-    parts = {"data": config.data.name, "classifier": config.classifier.name, "attack": config.attack.name}
-    options = {name: config.attack.options.get(name) for name in ("norm", "eps")}
-    strong = "".join(f" --{name} {value}" for name, value in ({"generator": _generator(config)} | parts).items())
-    strong += "".join(f" --set attack.{name}={value}" for name, value in options.items() if value is not None)
+    parts = {"generator": _generator(config), "data": config.data.name, "classifier": config.classifier.name}
+    names = list(dict.fromkeys(row.attack.name for row in config.attacks))
+    strong = "".join(f" --{name} {value}" for name, value in parts.items())
+    strong += "".join(f" --attack {name}" for name in names)
+    norms, radii = (_values(config, name) for name in ("norm", "eps"))
+    strong += f" --set attack.norm={norms[0]}" if len(norms) == 1 else ""
+    strong += f" --set attack.eps={radii[0]}" if len(radii) == 1 else ""
+    strong += f" --set radii=[{','.join(map(str, radii))}]" if len(radii) > 1 else ""
     return (
         f"{images} images and the {config.budget} budget: intervals are wide, and a stronger attack may find more. "
         f"The strong version: mlvgm run purify{strong} --budget rigorous"
     )
+
+
+def _values(config: PurifyConfig, option: str) -> list[object]:
+    """The different values that the attacks have of an option."""
+    found = (row.attack.options.get(option) for row in config.attacks)
+    return list(dict.fromkeys(value for value in found if value is not None))
 
 
 def _generator(config: PurifyConfig) -> str:
@@ -118,13 +127,32 @@ def _encoders(config: PurifyConfig, *, loaded: bool) -> str:
     return _grouped(found) or "none"
 
 
-def _gradient_path(attack: Resolved, config: PurifyConfig) -> str:
+def _by_text(config: PurifyConfig, text: Callable[[AttackRow], str]) -> dict[str, list[str]]:
+    """Names of the attacks that ``text`` says the same of; whatever their radius."""
+    found: dict[str, dict[str, None]] = {}
+    for row in config.attacks:
+        found.setdefault(text(row), {})[row.attack.name] = None
+    return {said: list(names) for said, names in found.items()}
+
+
+def _attack(row: AttackRow) -> str:
+    only = f" (on {', '.join(row.rows)})" if row.rows is not None else ""
+    return f"{row.attack.name}: {_component('attack', row.attack).component.summary}{only}"
+
+
+def _effort(row: AttackRow) -> str:
+    return _options({key: value for key, value in row.attack.options.items() if key not in ("norm", "eps")})
+
+
+def _gradient_path(attack: AttackRow, config: PurifyConfig) -> str:
     """How gradients reach the attack, rows of one kind together."""
-    access = _access(attack)
+    access = _access(_component("attack", attack.attack))
     if access in ("score", "label"):
         return f"none: the attack uses {access}s only; attacks on gradients may find more"
     found: dict[str, list[str]] = {}
     for row in config.rows:
+        if attack.rows is not None and row.label not in attack.rows:
+            continue
         paths = gradient_paths(access, differentiable=_differentiable(row), gradient=config.gradient)
         found.setdefault(_PATHS[paths], []).append(row.label)
     return _grouped(found)
@@ -149,9 +177,11 @@ def _access(attack: Resolved) -> Access:
     return cast("Access", attack.component.capabilities.get("access", "gradient"))
 
 
-def _threat(attack: Resolved, options: Mapping[str, object]) -> str:
-    ball = f"{options.get('norm', '?')} distance ≤ {options.get('eps', '?')} in [0, 1] pixels"
-    access = _access(attack)
+def _threat(row: AttackRow) -> str:
+    distance = f"{row.attack.options.get('norm', '')} distance".strip()
+    # Minimal-norm attacks have no radius among their options.
+    ball = f"{distance} ≤ {row.attack.options['eps']}" if "eps" in row.attack.options else f"smallest {distance}"
+    ball, access = f"{ball} in [0, 1] pixels", _access(_component("attack", row.attack))
     if access == "gradient":
         return f"white box, {ball}, the attacker knows everything but the noise to come"
     if access == "classifier":

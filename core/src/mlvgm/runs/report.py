@@ -53,7 +53,8 @@ def accuracy_figure(rows: Sequence[RowResult]) -> Figure:
             label = name if position == 0 else None
             axes.errorbar(estimate.value, position + offset, xerr=errors, fmt="o", color=colour, capsize=3, label=label)
     axes.set(xlim=(-0.02, 1.02), xlabel="accuracy of one deployed decision (95 % Wilson interval)")
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    several = len({row.attack for row in rows}) > 1
+    axes.set_yticks(range(len(rows)), [f"{row.label}, {row.attack}" if several else row.label for row in rows])
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
@@ -92,7 +93,7 @@ def _page(run: RunDirectory, config: PurifyConfig, rows: Sequence[RowResult], re
 
     templates = Environment(loader=PackageLoader("mlvgm.runs", ""), autoescape=True, undefined=StrictUndefined)
     return templates.get_template("report.html.jinja").render(
-        title=f"{config.attack.name} on {config.data.name}",
+        title=f"{', '.join(row.label for row in config.attacks)} on {config.data.name}",
         caution=small_print(config, rows[0].images),
         rows=rows,
         notes=[(row["label"], row["note"]) for row in result["rows"] if row["note"]],

@@ -27,12 +27,12 @@ def collect(
 ) -> dict[str, Setting]:
     """All explicit settings, strongest last: file, environment, flags, ``--set``.
 
-    A component's bare key is its name: ``attack=square`` means ``attack.name=square``.
+    A component's bare key is its name: ``attack=square`` means ``attack.name=square``. Several attacks are a list.
     """
     written = {} if file is None else from_file(file)
     settings = written | from_environment(environ)
     settings |= {
-        key: Setting(value, f"--{key.removesuffix('.name')}") for key, value in flags.items() if value is not None
+        key: Setting(value, f"--{key.removesuffix('.name')}") for key, value in flags.items() if value not in (None, [])
     }
     settings |= from_assignments(assignments, source="--set")
     if "budget" in written and written["budget"].value != settings["budget"].value:
@@ -51,7 +51,7 @@ def resolve(settings: Settings, *, threads: int) -> ResolvedConfig:
         PluginError: a component is unknown or does not load.
     """
     own = {key: value for key, value in settings.items() if key.split(".")[0] not in COMPONENTS}
-    known = set(PurifyConfig.model_fields) | {"compare"}
+    known = set(PurifyConfig.model_fields) | {"compare", "radii"}
     for key in own:
         if key not in known:  # none of them has options below it
             raise unknown("option", key, known | set(COMPONENTS))
@@ -60,27 +60,32 @@ def resolve(settings: Settings, *, threads: int) -> ResolvedConfig:
         raise unknown("budget", budget, PurifyConfig.BUDGETS)
     preset = {k: Setting(v, f"budget {budget}") for k, v in PurifyConfig.BUDGETS[budget].items()}
     values: dict[str, Setting] = {"budget": Setting(budget, "default"), "threads": Setting(threads, "this machine")}
-    values |= preset | {key: value for key, value in own.items() if key not in ("compare", "rows")}
+    values |= preset | {k: value for k, value in own.items() if k not in ("compare", "radii", "rows", "attacks")}
 
-    for name in ("data", "classifier", "attack"):
+    for name in ("data", "classifier"):
         chosen = _options(name, part(settings, name), budget)
         values |= {f"{name}.{key}": value for key, value in chosen.items()}
     if "rows" in settings:
-        idle = [key for key in settings if key.split(".")[0] in _OF_ROWS]
-        if idle:
-            raise ConfigError(f"'{idle[0]}' has no effect: the configuration lists its rows", hint="edit them there")
-        listed = settings["rows"].value
-        if not (isinstance(listed, list) and all(isinstance(row, dict) for row in listed)):
-            raise ConfigError("run.rows: expected a list of defences", hint="a run's config.yaml shows one")
-        rows = [{key: Setting(value, settings["rows"].source) for key, value in flatten(row).items()} for row in listed]
+        rows = [_listed_row(row, budget) for row in _listed("rows", settings, others=_OF_ROWS)]
     else:
         compare = own.get("compare", Setting(True, "default")).value
         if not isinstance(compare, bool):
             raise ConfigError(f"run.compare: must be true or false (got {compare!r})")
         rows = _rows(settings, budget, compare=compare)
-    config = checked(_tree(values) | {"rows": [_tree(row) for row in rows]})
-    values |= {f"rows.{number}.{key}": value for number, row in enumerate(rows) for key, value in row.items()}
-    defaults = {key: "default" for key in flatten(config.model_dump(exclude={"rows"})) if key not in values}
+    attacks = (
+        [_listed_attack(attack, budget) for attack in _listed("attacks", settings, others=("attack", "radii"))]
+        if "attacks" in settings
+        else _attacks(settings, budget)
+    )
+    lists = {"rows": rows, "attacks": attacks}
+    config = checked(_tree(values) | {name: [_tree(one) for one in found] for name, found in lists.items()})
+    values |= {
+        f"{name}.{number}.{key}": value
+        for name, found in lists.items()
+        for number, one in enumerate(found)
+        for key, value in one.items()
+    }
+    defaults = {key: "default" for key in flatten(config.model_dump(exclude=set(lists))) if key not in values}
     return ResolvedConfig(config, defaults | {key: value.source for key, value in values.items()})
 
 
@@ -167,6 +172,77 @@ def _row(label: str, note: str, settings: Settings, budget: str) -> dict[str, Se
     for name, given in parts.items():
         row |= {f"{name}.{key}": value for key, value in _options(name, given, budget).items()}
     return row
+
+
+def _listed(name: str, settings: Settings, *, others: Collection[str]) -> list[dict[str, Setting]]:
+    """The rows or attacks that a configuration file lists, each as settings."""
+    idle = [key for key in settings if key.split(".")[0] in others]
+    if idle:
+        raise ConfigError(f"'{idle[0]}' has no effect: the configuration lists its {name}", hint="edit them there")
+    listed, source = settings[name].value, settings[name].source
+    if not (isinstance(listed, list) and all(isinstance(one, dict) for one in listed)):
+        raise ConfigError(f"run.{name}: expected a list of mappings", hint="a run's config.yaml shows one")
+    found = [
+        {
+            f"{key}.name" if key in COMPONENTS and isinstance(value, str) else key: Setting(value, source)
+            for key, value in flatten(one).items()
+        }
+        for one in listed
+    ]
+    for number, one in enumerate(found):
+        if not isinstance(one.get("label", Setting(None, "")).value, str):
+            raise ConfigError(f"run.{name}.{number}.label: expected a text, which names it in tables")
+    return found
+
+
+def _listed_row(settings: Settings, budget: str) -> dict[str, Setting]:
+    """A listed defence, its options checked and filled in."""
+    _refuse_unknown(settings, ("label", "note", "classifier", *_OF_ROWS), what="rows")
+    note = settings.get("note", Setting("", "default"))
+    row = _row(str(settings["label"].value), str(note.value), settings, budget)
+    classifier = part(settings, "classifier")
+    if classifier:
+        row |= {f"classifier.{key}": value for key, value in _options("classifier", classifier, budget).items()}
+    return row
+
+
+def _listed_attack(settings: Settings, budget: str) -> dict[str, Setting]:
+    """A listed attack, its options checked and filled in."""
+    _refuse_unknown(settings, ("label", "attack", "rows"), what="attacks")
+    options = _options("attack", part(settings, "attack"), budget)
+    named = {f"attack.{key}": value for key, value in options.items()}
+    return {key: settings[key] for key in ("label", "rows") if key in settings} | named
+
+
+def _refuse_unknown(settings: Settings, known: Collection[str], *, what: str) -> None:
+    for key in settings:
+        if key.split(".")[0] not in known:
+            raise unknown("option", f"{what}.{key}", [f"{what}.{name}" for name in known])
+
+
+def _attacks(settings: Settings, budget: str) -> list[dict[str, Setting]]:
+    """The attacks asked for by name, those with a fixed radius once for each of the radii."""
+    given = part(settings, "attack")
+    named = given.pop("name", Setting(DEFAULT_NAMES["attack"], "default"))
+    names = named.value if isinstance(named.value, list) else [named.value]
+    fields = [set(config_class(component("attacks", str(name))).model_fields) for name in names]
+    for key in given if len(names) > 1 else ():  # one alone complains for itself
+        if not any(key.split(".")[0] in has for has in fields):
+            raise unknown("option", f"attack.{key}", [f"attack.{name}" for has in fields for name in has])
+    radii = settings.get("radii", Setting(None, "default"))
+    if radii.value is not None and not (isinstance(radii.value, list) and radii.value):
+        raise ConfigError(f"run.radii: expected a list of numbers, came {radii.value!r}", hint="--set radii=[0.5,1]")
+    if radii.value is not None and "eps" in given:
+        raise ConfigError("'attack.eps' has no effect beside 'radii'", hint="leave one of them out")
+    found = []
+    for name, has in zip(names, fields, strict=True):
+        own = {key: value for key, value in given.items() if len(names) == 1 or key.split(".")[0] in has}
+        for eps in radii.value if radii.value is not None and "eps" in has else (None,):
+            ball = {} if eps is None else {"eps": Setting(eps, radii.source)}
+            options = _options("attack", {"name": Setting(name, named.source)} | own | ball, budget)
+            label = Setting(str(name) if eps is None else f"{name}, eps {eps}", named.source)
+            found.append({"label": label} | {f"attack.{key}": value for key, value in options.items()})
+    return found
 
 
 def _tree(settings: Settings) -> dict[str, Any]:

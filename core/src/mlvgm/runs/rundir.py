@@ -31,15 +31,21 @@ class RunDirectory:
     """One run on disk.
 
     ``config.yaml`` (resolved, re-runnable), ``inputs.json`` (hashes of configuration and weights),
-    ``environment.json``, ``records.jsonl`` (one line a finished unit), ``images/UNIT.safetensors``, ``status.json``,
-    ``metrics.json`` and ``report.html``. Files are replaced atomically; records are appended and synced.
+    ``environment.json``, ``records.jsonl`` (one line a finished unit; ``records-N.jsonl`` of a further worker N),
+    ``images/UNIT.safetensors``, ``status.json``, ``metrics.json`` and ``report.html``. Files are replaced atomically;
+    records are appended and synced.
+
+    Args:
+        path: the directory.
+        worker: number of this process among those that work on the run.
     """
 
     path: Path
+    worker: int = 0
 
     @property
     def records(self) -> Path:
-        return self.path / "records.jsonl"
+        return self.path / ("records.jsonl" if self.worker == 0 else f"records-{self.worker}.jsonl")
 
     @property
     def config(self) -> Path:
@@ -63,7 +69,7 @@ class RunDirectory:
             raise InputError(f"cannot write to output folder '{folder}': {error.strerror}") from None
         run = cls(folder)
         try:
-            write_text(run.config, config)
+            run.write_config(config)
             run.write_json("environment.json", environment)
             run.set_status("running")
         except OSError as error:  # nothing is computed yet, so nothing is left
@@ -72,16 +78,19 @@ class RunDirectory:
         return run
 
     @classmethod
-    def open(cls, path: Path) -> RunDirectory:
+    def open(cls, path: Path, *, worker: int = 0) -> RunDirectory:
         """An existing run.
 
         Raises:
             InputError: there is none.
         """
-        run = cls(path)
+        run = cls(path, worker)
         if not run.config.is_file():
             raise InputError(f"'{path}' is not a run directory (no config.yaml)", hint="see `mlvgm runs list`")
         return run
+
+    def write_config(self, text: str) -> None:
+        write_text(self.config, text)
 
     def write_json(self, name: str, value: object) -> None:
         write_text(self.path / name, json.dumps(value, indent=1, sort_keys=True) + "\n")
@@ -117,8 +126,9 @@ class RunDirectory:
     def finished(self) -> dict[str, dict[str, Any]]:
         """Finished records by unit; if a unit stands twice, the first one counts."""
         done: dict[str, dict[str, Any]] = {}
-        for record in records.read(self.records):
-            done.setdefault(record["unit"], record)
+        for path in sorted(self.path.glob("records*.jsonl")):
+            for record in records.read(path):
+                done.setdefault(record["unit"], record)
         return done
 
     @contextmanager
