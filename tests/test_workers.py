@@ -78,7 +78,7 @@ def torchrun(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
 
 
 def test_two_workers_and_a_lost_one(tmp_path: Path) -> None:
-    config = study(tmp_path, limit=24, iterations=40)
+    config = study(tmp_path, limit=24, iterations=20)
     finish(command(COMMAND, "run", "purify", "--config", config, "--out", "one", cwd=tmp_path))
     expected = decisions(tmp_path / "one")
 
@@ -113,7 +113,7 @@ def _worker(launcher: int, *, rank: int) -> int:
 
 
 def test_a_run_grows(tmp_path: Path) -> None:
-    attacks, rows = "- label: fgsm\n  attack: fgsm\n  rows: [undefended]", "- label: blur\n  purifier: blur"
+    attacks, rows = "- label: fgsm\n  attack: fgsm\n  rows: [undefended]\n  limit: 4", "- label: blur\n  purifier: blur"
     whole = study(tmp_path, limit=8, attacks=attacks, rows=rows).rename(tmp_path / "whole.yaml")
     finish(command(COMMAND, "run", "purify", "--config", whole, "--out", "whole", cwd=tmp_path))
     finish(command(COMMAND, "run", "purify", "--config", study(tmp_path, limit=4), "--out", "grown", cwd=tmp_path))
@@ -122,7 +122,9 @@ def test_a_run_grows(tmp_path: Path) -> None:
     assert (tmp_path / "grown" / "records.jsonl").read_bytes().startswith(kept)
     assert decisions(tmp_path / "grown") == decisions(tmp_path / "whole")
     assert accuracies(tmp_path / "grown") == accuracies(tmp_path / "whole")
-    assert {unit["attack"] for unit in decisions(tmp_path / "grown").values() if unit["defence"] == "blur"} == {"apgd"}
+    done = {(unit["defence"], unit["attack"], unit["samples"][0]) for unit in decisions(tmp_path / "grown").values()}
+    everyone = {(row, "apgd", first) for row in ("noise", "undefended", "blur") for first in (0, 4)}
+    assert done == everyone | {("undefended", "fgsm", 0)}
     finish(command(COMMAND, "runs", "resume", "grown", cwd=tmp_path))  # by its own configuration, now the wider one
 
     other = command(COMMAND, "runs", "resume", "grown", "--config", study(tmp_path, iterations=5), cwd=tmp_path)

@@ -69,6 +69,7 @@ class AttackRow(BaseModel):
     label: str = Field(description="column of tables; names its work units")
     attack: Named = Field(description="the attack")
     rows: tuple[str, ...] | None = Field(None, description="labels of the defences it attacks; all of them if null")
+    limit: int | None = Field(None, ge=1, description="the first LIMIT of the run's images; all of them if null")
 
 
 class PurifyConfig(BaseModel):

@@ -24,7 +24,12 @@ from mlvgm.runs.workers import Workers
 
 def all_units(config: PurifyConfig, samples: tuple[int, ...]) -> list[Unit]:
     """Every unit of a run, in the order they are done."""
-    return units(config.attacked(), samples, block=config.block)
+    attacked = config.attacked()
+    return [
+        unit
+        for attack in config.attacks
+        for unit in units({attack.label: attacked[attack.label]}, samples[: attack.limit], block=config.block)
+    ]
 
 
 def execute(

@@ -136,8 +136,10 @@ def _by_text(config: PurifyConfig, text: Callable[[AttackRow], str]) -> dict[str
 
 
 def _attack(row: AttackRow) -> str:
-    only = f" (on {', '.join(row.rows)})" if row.rows is not None else ""
-    return f"{row.attack.name}: {_component('attack', row.attack).component.summary}{only}"
+    only = [f"first {row.limit} images"] if row.limit is not None else []
+    only += [f"on {', '.join(row.rows)}"] if row.rows is not None else []
+    summary = _component("attack", row.attack).component.summary
+    return f"{row.attack.name}: {summary}" + (f" ({'; '.join(only)})" if only else "")
 
 
 def _effort(row: AttackRow) -> str:

@@ -208,10 +208,10 @@ def _listed_row(settings: Settings, budget: str) -> dict[str, Setting]:
 
 def _listed_attack(settings: Settings, budget: str) -> dict[str, Setting]:
     """A listed attack, its options checked and filled in."""
-    _refuse_unknown(settings, ("label", "attack", "rows"), what="attacks")
+    _refuse_unknown(settings, ("label", "attack", "rows", "limit"), what="attacks")
     options = _options("attack", part(settings, "attack"), budget)
     named = {f"attack.{key}": value for key, value in options.items()}
-    return {key: settings[key] for key in ("label", "rows") if key in settings} | named
+    return {key: settings[key] for key in ("label", "rows", "limit") if key in settings} | named
 
 
 def _refuse_unknown(settings: Settings, known: Collection[str], *, what: str) -> None:
