@@ -18,7 +18,7 @@ from mlvgm.errors import ConfigError, InputError, Stopped
 from mlvgm.files import check_writable
 from mlvgm.pipelines.purify import summarise, units
 from mlvgm.runs import records
-from mlvgm.runs.config import checked
+from mlvgm.runs.config import checked, load_config
 from mlvgm.runs.execute import stopping_on_terminate
 from mlvgm.runs.inputs import check_unchanged, file_hashes, unit_configurations
 from mlvgm.runs.rundir import RunDirectory
@@ -209,3 +209,9 @@ def test_changed_configuration_and_weights_are_noticed(tmp_path: Path, monkeypat
     Path("their.safetensors").unlink()
     with pytest.raises(InputError, match=r"'their\.safetensors' has changed"):
         check_unchanged(before, records, config)
+
+
+def test_a_run_of_another_kind_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("run: alphas\n")
+    with pytest.raises(ConfigError, match=r"is a run of `mlvgm run alphas` \(`mlvgm run alphas --out"):
+        load_config(tmp_path / "config.yaml")

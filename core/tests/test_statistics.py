@@ -35,3 +35,10 @@ def test_bootstrap_covers_the_mean() -> None:
 def test_overlap() -> None:
     assert Estimate(0.5, 0.4, 0.6).overlaps(Estimate(0.65, 0.6, 0.7))
     assert not Estimate(0.5, 0.4, 0.6).overlaps(Estimate(0.7, 0.61, 0.8))
+
+
+@pytest.mark.parametrize("trials", [*range(1, 60), 10_000])
+def test_the_share_is_inside_its_interval(trials: int) -> None:
+    for successes in (0, trials):
+        estimate = wilson(successes, trials)
+        assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -68,6 +68,7 @@ class Attacked:
         paths: how gradients reached the attack, see :func:`mlvgm.protocols.attack.gradient_paths`.
         seconds: wall time of the attack.
         decision_seconds: wall time of one deployed decision about the batch.
+        notes: what the attack noted of each image (B,), by name; no decision is made on it.
     """
 
     clean: Scores
@@ -81,6 +82,7 @@ class Attacked:
     paths: tuple[Path, ...]
     seconds: float
     decision_seconds: float
+    notes: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def check_images(images: Tensor, *, what: str = "images") -> None:
@@ -183,7 +185,8 @@ def transferred(
     context: AttackContext,
 ) -> Tensor:
     """What ``attack`` finds on the bare classifier behind the purifier of ``target``, where its loss is largest."""
-    bare = replace(context.derive("transfer"), eot=1, selection=1, stop_at_success=False)
+    quiet = replace(context.derive("transfer"), note=lambda name, values: None)  # the defence is not what it is about
+    bare = replace(quiet, eot=1, selection=1, stop_at_success=False)
     return attack(target.undefended(), images, labels, targets=targets, context=bare)
 
 
@@ -237,11 +240,13 @@ def run_attack(
         memory=protocol.memory,
         gradient=protocol.gradient,
     )
+    notes: dict[str, Tensor] = {}
     context = AttackContext(
         keys=Keys.of(seed=protocol.seed, purpose="attacker", samples=ids),
         eot=protocol.eot if defence.stochastic else 1,
         selection=protocol.selection if defence.stochastic else 1,
         progress=progress,
+        note=notes.__setitem__,
     )
     start = time.perf_counter()
     returned = [attack(target, images, labels, context=context)]
@@ -270,4 +275,5 @@ def run_attack(
         paths=paths,
         seconds=seconds,
         decision_seconds=decision_seconds,
+        notes=notes,
     )

@@ -118,8 +118,10 @@ class LinearGenerator:
         self.encoded.append(len(images))
         return Coordinates((images.flatten(1) - 0.5) @ self.basis)
 
-    def blend(self, encoding: Coordinates, source: Noise, alphas: Sequence[float]) -> Blended:
-        prior = self.to_latents(source).values
+    def blend(self, encoding: Coordinates, source: Noise | Coordinates, alphas: Sequence[float]) -> Blended:
+        prior = (
+            source.values.split(self.blocks, 1) if isinstance(source, Coordinates) else self.to_latents(source).values
+        )
         draws = len(source) // len(encoding)
         posterior = encoding.repeat(draws).values.split(self.blocks, 1)
         mixed = tuple((1 - a) * z + a * e for a, z, e in zip(alphas, posterior, prior, strict=True))

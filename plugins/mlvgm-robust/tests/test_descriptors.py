@@ -15,7 +15,7 @@ from mlvgm.plugins.descriptors import Component
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 ENTRIES = [
     (name, value)
-    for kind in ("mlvgm.purifiers", "mlvgm.encoders", "mlvgm.attacks")
+    for kind in ("mlvgm.alphas", "mlvgm.purifiers", "mlvgm.encoders", "mlvgm.attacks", "mlvgm.trainers", "mlvgm.checks")
     for name, value in PROJECT["entry-points"][kind].items()
 ]
 

@@ -14,7 +14,7 @@ from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, PluginError
 from mlvgm.harness import Protocol, run_attack
 from mlvgm.noise import Keys
-from mlvgm.plugins.load import build, component
+from mlvgm.plugins.load import build, component, config_class
 from mlvgm.protocols.attack import AttackContext
 from mlvgm.target import Target
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
@@ -129,9 +129,24 @@ def test_any_batch_gives_the_same_transfer() -> None:
     ).all()
 
 
+@pytest.mark.parametrize("name", ["deepfool", "carlini-wagner", "fmn"])
+def test_minimal_norm_attacks_transfer_without_a_radius(name: str) -> None:
+    model, images, labels, _ = problem()
+    attack = build("attacks", f"transfer:{name}", {"budget": "demo"})
+    assert (attack.info.norm, attack.info.eps, attack.info.access) == ("L2", None, "classifier")
+    attacked = run_attack(Defence(model), attack, images, labels)
+    assert not attacked.robust.right.any()
+    exact = model.distances(images, labels, dual=2).double()
+    assert (attacked.norm / exact).max() < 1.05
+    config = config_class(component("attacks", f"transfer:{name}"))(attack=name)
+    assert (config.norm, config.eps) == ("L2", None)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
+        ({"attack": "deepfool", "eps": 0.5}, ConfigError, "takes no eps"),
+        ({"attack": "carlini-wagner", "norm": "Linf"}, ConfigError, "attack.norm"),
         ({"attack": "nosuch"}, PluginError, "unknown attack 'nosuch'"),
         ({"attack": "transfer:apgd-ce"}, ConfigError, "a transfer already"),
         ({"options": {"nosuch": 1}}, ConfigError, "attack.nosuch: unknown option"),

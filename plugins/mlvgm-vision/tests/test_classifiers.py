@@ -111,6 +111,13 @@ def test_folding_batch_norm_changes_nothing() -> None:
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 
+def test_weights_of_a_folded_network_are_read_as_they_are() -> None:
+    network = fold(FashionCNN(channels=3, widths=(8, 12, 16), classes=4).eval())
+    images = torch.rand(2, 3, 16, 16)
+    again = FashionCNN.from_tensors(network.state_dict())
+    assert torch.equal(again(images), network(images)) and again.classes == 4
+
+
 def test_sizes_of_own_weights_come_from_the_file(tmp_path: Path) -> None:
     network = FashionCNN(channels=3, classes=4, widths=(8, 12, 16)).to(memory_format=torch.contiguous_format)
     save_file(network.state_dict(), tmp_path / "own.safetensors")

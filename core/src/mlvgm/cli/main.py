@@ -18,7 +18,7 @@ import typer
 from mlvgm.errors import MlvgmError
 
 # Each is a module of this package with ``register(app)`` that imports nothing heavy before a command runs.
-VERBS: tuple[str, ...] = ("run", "runs", "purify", "train", "weights", "plugins")
+VERBS: tuple[str, ...] = ("run", "runs", "report", "purify", "train", "audit", "weights", "plugins")
 
 _TRACEBACK = "--traceback"
 _INTERNAL_ERROR = 70

@@ -6,10 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from mlvgm.pipelines.purify import RowResult
+from typing import Any
 
 
 def say(text: str) -> None:
@@ -42,29 +39,57 @@ def print_plan(plan: Mapping[str, str]) -> None:
     Console(stderr=True, highlight=False).print(grid)
 
 
-def print_results(rows: list[RowResult]) -> None:
-    """The comparison table, on stdout."""
-    from rich.console import Console
-    from rich.table import Table
+def print_results(result: dict[str, Any]) -> None:
+    """The tables of a run's results (:func:`mlvgm.runs.execute.results`) and its notes, on stdout."""
+    from mlvgm.runs.execute import row_results, worst_cases
 
+    rows, worst = row_results(result), worst_cases(result)
     same = len({row.images for row in rows}) <= 1
-    which = "same images in every row" if same else "unfinished: rows have seen different numbers of images"
-    table = Table(title=f"accuracy in % with 95 % intervals, {which}", title_justify="left")
-    table.add_column("defence")
+    which = "same images in every row" if same else "rows are on different numbers of images"
     several = len({row.attack for row in rows}) > 1
-    if several:
-        table.add_column("attack")
-    for title in ("clean\nvotes", "robust\nvotes", "clean\nsingle draw", "robust\nsingle draw", "ms per\nimage", "s"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        figures = [e.percent() for e in (row.clean, row.robust, row.clean_single, row.robust_single)]
-        table.add_row(
+    head = ["defence", *(["attack"] if several else []), *([] if same else ["images"])]
+    head += ["clean\nvotes", "robust\nvotes", "clean\nsingle draw", "robust\nsingle draw", "ms per\nimage", "s"]
+    body = [
+        [
             row.label,
             *([row.attack] if several else []),
-            *figures,
+            *([] if same else [str(row.images)]),
+            *(e.percent() for e in (row.clean, row.robust, row.clean_single, row.robust_single)),
             f"{row.decision_milliseconds:.1f}",
             f"{row.seconds:.0f}",
-        )
+        ]
+        for row in rows
+    ]
+    print_table(f"accuracy in % with 95 % intervals, {which}", head, body, text=1 + several)
+    if worst:
+        head = ["defence", "threat", "attacks that count (images)", "images", "robust\nvotes", "robust\nsingle draw"]
+        body = [
+            [
+                one.label,
+                f"{one.norm} ≤ {one.eps:.4g}",
+                ", ".join(f"{name} ({count})" for name, count in one.attacks.items() if count),
+                str(one.images),
+                one.robust.percent(),
+                one.robust_single.percent(),
+            ]
+            for one in worst
+        ]
+        print_table("point-wise worst case over attacks", head, body, text=3)
+    for label, note in dict.fromkeys((row["label"], row["note"]) for row in result["rows"] if row["note"]):
+        print(f"{label}: {note}")
+
+
+def print_table(title: str, head: Sequence[str], body: Sequence[Sequence[str]], *, text: int = 1) -> None:
+    """A table on stdout; the first ``text`` columns are words, the others figures."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for number, name in enumerate(head):
+        table.add_column(name, justify="left" if number < text else "right", no_wrap=number >= text)
+    for row in body:
+        table.add_row(*map(Text, row))  # labels are no markup
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=120)

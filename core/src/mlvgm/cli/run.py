@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlvgm.cli import completion, mix
+from mlvgm.cli import alphas, completion, mix, score
 
 if TYPE_CHECKING:
     from mlvgm.runs.config import ResolvedConfig
@@ -25,6 +25,8 @@ def register(app: typer.Typer) -> None:
     run = typer.Typer(help="Run a study.", no_args_is_help=True)
     run.command("purify", epilog=EPILOG)(purify)
     run.command("mix", epilog=mix.EPILOG)(mix.mix)
+    run.command("alphas", epilog=alphas.EPILOG)(alphas.alphas)
+    run.command("score", epilog=score.EPILOG)(score.score)
     app.add_typer(run, name="run")
 
 
@@ -47,10 +49,18 @@ def purify(
     ] = None,
     data: Annotated[str | None, completion.option("datasets", "Data set.", "Data")] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", "-n", help="First N images; marks results partial.", rich_help_panel="Data")
+        int | None,
+        typer.Option("--limit", "-n", help="First N images; partial below the budget's.", rich_help_panel="Data"),
     ] = None,
     budget: Annotated[
         str | None, typer.Option(help="Preset: demo, standard or rigorous.", rich_help_panel="Compute")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="published: the paper's evaluation; rigorous: that budget, then an audit; smoke: tiny.",
+            rich_help_panel="Compute",
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all noise.", rich_help_panel="Compute")] = None,
     device: Annotated[str | None, typer.Option(help="Torch device.", rich_help_panel="Compute")] = None,
@@ -85,6 +95,7 @@ def purify(
         "data.name": data,
         "limit": limit,
         "budget": budget,
+        "protocol": protocol,
         "seed": seed,
         "device": device,
         "threads": threads,
@@ -164,7 +175,7 @@ def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json
     from mlvgm.cli.output import emit_json, json_ready, print_results, progress_bar, say
     from mlvgm.errors import CheckFailed
     from mlvgm.plugins.hooks import Hooks
-    from mlvgm.runs.execute import execute, row_results
+    from mlvgm.runs.execute import execute
     from mlvgm.runs.plan import small_print
     from mlvgm.runs.report import write_report
 
@@ -188,12 +199,39 @@ def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json
     if json_output:
         emit_json(json_ready(result | {"run": str(run.path), "config": config.model_dump(mode="json")}))
     else:
-        print_results(row_results(result))
+        print_results(result)
     say(small_print(config, len(study.samples)))
     with run.keeping_records():  # after the results, which nothing that happens to the figures may hide
         report = write_report(run, config, result)
     say(f"run directory: {run.path}" + (f" (figures and tables: {report})" if report else ""))
+    if config.protocol == "rigorous":
+        _audit(config, run, quiet=quiet)
     first = config.rows[0].label
     robust = min(row["robust"]["value"] for row in result["rows"] if row["label"] == first)
     if config.fail_under is not None and robust < config.fail_under:
         raise CheckFailed(f"robust accuracy {robust:.3f} of '{first}' is below {config.fail_under}")
+
+
+def _audit(config: Any, run: RunDirectory, *, quiet: bool) -> None:
+    """Audit the first defence under its first attack; the card is in the run's folder ``audit``."""
+    from mlvgm.attempts import AuditContext
+    from mlvgm.cli.output import progress_bar, say
+    from mlvgm.errors import CheckFailed
+    from mlvgm.pipelines.audit import audit
+    from mlvgm.runs.audit import build_checks, build_subject, evaluation_of
+    from mlvgm.runs.audit_card import as_plain, write_card
+
+    resolved = evaluation_of(config)
+    subject, resolved = build_subject(resolved, target=None, classifier=False)
+    folder = run.path / "audit"
+    folder.mkdir(exist_ok=True)
+    with progress_bar("auditing", shown=not quiet) as update:
+        checks = build_checks({}, budget=config.budget)
+        verdict = audit(subject, checks, context=AuditContext(folder=folder), progress=update)
+    label, attack = resolved.config.rows[0].label, resolved.config.attacks[0].label
+    plain = as_plain(verdict, subject=f"{label} under {attack}", config=resolved.config.model_dump(mode="json"))
+    with run.keeping_records():
+        write_card(folder, verdict, plain)
+    say(f"{verdict.sentence} (card: {folder / 'audit.html'})")
+    if not verdict.believable:
+        raise CheckFailed(f"the robust accuracy of '{label}' is not believable")

@@ -46,7 +46,7 @@ def show(
     """Results of a run so far, finished or not."""
     from mlvgm.cli.output import emit_json, json_ready, print_results
     from mlvgm.runs.config import load_config
-    from mlvgm.runs.execute import results, row_results
+    from mlvgm.runs.execute import results
     from mlvgm.runs.rundir import RunDirectory
 
     directory = RunDirectory.open(run)
@@ -55,7 +55,7 @@ def show(
     if json_output:
         emit_json(json_ready(result | {"run": str(run), "state": directory.state}))
         return
-    print_results(row_results(result))
+    print_results(result)
     print(f"state: {directory.state}")
 
 

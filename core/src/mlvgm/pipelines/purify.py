@@ -14,7 +14,7 @@ from mlvgm.noise import Keys
 from mlvgm.pipelines.slug import slug
 from mlvgm.protocols.attack import Attack, AttackInfo
 from mlvgm.protocols.data import Dataset, Split
-from mlvgm.statistics import Estimate, bootstrap_mean, wilson
+from mlvgm.statistics import Estimate, mean_share, wilson
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ def run_unit(
     """Attack one unit.
 
     Returns:
-        its record (plain values) and its images: ``original``, ``adversarial`` and ``purified`` (one draw of each
-        adversarial image).
+        its record (plain values) and the tensors of its shard (docs/reference/shards.md): ``original``,
+        ``adversarial``, ``purified`` (one draw of each adversarial image), ``labels`` and ``samples``.
     """
     images, labels = data.batch(split, unit.samples)
     attacked = run_attack(
@@ -130,12 +130,15 @@ def run_unit(
         "original": images,
         "adversarial": attacked.images.cpu(),
         "purified": purified.cpu(),
+        "labels": labels.cpu(),
+        "samples": torch.tensor(unit.samples, dtype=torch.int64),
     }
 
 
 def record(unit: Unit, labels: torch.Tensor, attacked: Attacked, *, info: AttackInfo) -> dict[str, Any]:
     """A unit's outcome in plain values, per image."""
-    return {
+    notes = {"notes": {name: values.tolist() for name, values in attacked.notes.items()}} if attacked.notes else {}
+    return notes | {
         "unit": unit.name,
         "defence": unit.label,
         "attack": unit.attack,
@@ -168,7 +171,7 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> RowResult:
         return wilson(sum(pooled(key)), len(pooled(key)))
 
     def single(key: str) -> Estimate:
-        return bootstrap_mean(torch.tensor(pooled(key), dtype=torch.double))
+        return mean_share(torch.tensor(pooled(key), dtype=torch.double))
 
     images = len(pooled("samples"))
     return RowResult(

@@ -73,6 +73,8 @@ class AttackContext:
         stop_at_success: leave an image alone once it is broken. False asks for the largest loss instead, which is what
             transfers to another model; attacks without a loss to maximise ignore it.
         progress: called now and then with a sentence about what is going on.
+        note: called with a name and one number an image (B,) that belongs into the record, such as a decision of the
+            attack's own. It decides nothing.
     """
 
     keys: Keys
@@ -80,10 +82,11 @@ class AttackContext:
     selection: int = 1
     stop_at_success: bool = True
     progress: Callable[[str], None] = lambda message: None
+    note: Callable[[str, Tensor], None] = lambda name, values: None
 
     def __getitem__(self, index: Any) -> AttackContext:
-        """The same context for some of the images."""
-        return replace(self, keys=self.keys[index])
+        """The same context for some of the images; what is noted of them goes nowhere."""
+        return replace(self, keys=self.keys[index], note=lambda name, values: None)
 
     def derive(self, purpose: str) -> AttackContext:
         """The same context with an independent stream of randomness."""

@@ -125,7 +125,7 @@ def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = Non
     for row in config.rows:
         purifier = build_named("purifier", row.purifier, generator=generator_of(row)).to(config.device)
         classifier = classifiers[(row.classifier or config.classifier).model_dump_json()]
-        defence = Defence(classifier, purifier, votes=config.votes, rule=config.rule)
+        defence = Defence(classifier, purifier, votes=config.votes, rule=config.rule, clamp=config.clamp)
         for label, rows in config.attacked().items():
             if row.label in rows:
                 check_attackable(defence, attacks[label].info, gradient=config.gradient)

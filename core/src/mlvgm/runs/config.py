@@ -10,12 +10,14 @@ from typing import Any, ClassVar, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mlvgm.errors import ConfigError
 from mlvgm.pipelines.slug import slug
 from mlvgm.plugins.descriptors import Kind
 from mlvgm.plugins.options import validate
 from mlvgm.runs.settings import from_file, nest
 
 Budget = Literal["demo", "standard", "rigorous"]
+ProtocolName = Literal["published", "rigorous", "smoke"]
 
 
 COMPONENTS: dict[str, Kind] = {
@@ -85,11 +87,17 @@ class PurifyConfig(BaseModel):
 
     run: Literal["purify"] = "purify"
     budget: Budget = Field("demo", description="named preset of sample size and attack effort")
+    protocol: ProtocolName | None = Field(
+        None, description="what is set together: as published (arXiv 2412.03453), rigorous with an audit, or smoke"
+    )
     seed: int = Field(0, ge=0, description="seed of all noise")
     split: Literal["test", "validation"] = Field("test", description="split the images come from")
     limit: int | None = Field(None, ge=1, description="images: the first LIMIT of the split; all if null")
     votes: int = Field(16, ge=1, description="draws in one deployed decision of a random defence")
     rule: Literal["logits", "probabilities", "majority"] = Field("logits", description="how votes are aggregated")
+    clamp: Literal["hard", "none"] = Field(
+        "hard", description="purified images are clamped to [0, 1] before they are classified; none: as published"
+    )
     eot: int = Field(8, ge=1, description="draws of the defence in each gradient of an attack")
     selection: int = Field(32, ge=2, description="fresh draws on which candidates compete")
     score: int = Field(20, ge=20, description="fresh draws of the final score")
@@ -184,4 +192,10 @@ def load_config(path: Path) -> PurifyConfig:
         InputError: the file is missing or no mapping.
         ConfigError: it is no configuration of a purification run.
     """
-    return checked(nest({key: setting.value for key, setting in from_file(path).items()}))
+    tree = nest({key: setting.value for key, setting in from_file(path).items()})
+    if tree.get("run", "purify") != "purify":
+        raise ConfigError(
+            f"'{path.parent}' is a run of `mlvgm run {tree['run']}`",
+            hint=f"`mlvgm run {tree['run']} --out {path.parent}` goes on with it",
+        )
+    return checked(tree)

@@ -12,7 +12,11 @@ import torch
 from pydantic import TypeAdapter
 
 from mlvgm.errors import InputError, Stopped
+from mlvgm.pipelines.comparison import as_plain
+from mlvgm.pipelines.outcomes import Outcome
 from mlvgm.pipelines.purify import RowResult, Unit, run_unit, summarise, units
+from mlvgm.pipelines.shards import shard_metadata
+from mlvgm.pipelines.worst_case import WorstCase
 from mlvgm.plugins.hooks import Hooks
 from mlvgm.runs.build import Study
 from mlvgm.runs.config import PurifyConfig
@@ -86,7 +90,7 @@ def execute(
                     device=config.device,
                     progress=report,
                 )
-                run.write_images(unit.name, images)
+                run.write_images(unit.name, images, shard_metadata(record, seed=config.seed, split=config.split))
                 run.append(record | {"configuration": configurations[unit.label, unit.attack]})
                 hooks.tell("mlvgm_unit_done", run=run, record=record)
             workers.wait()
@@ -125,13 +129,21 @@ def results(config: PurifyConfig, done: dict[str, dict[str, Any]]) -> dict[str, 
     records: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for _, record in sorted(done.items()):  # whichever worker was first
         records.setdefault((record["defence"], record["attack"]), []).append(record)
-    rows = []
+    rows, outcomes = [], []
     for row in config.rows:
         for attack in config.attacks:
             if (row.label, attack.label) in records:
                 result = summarise(records[row.label, attack.label])
                 rows.append(dataclasses.asdict(result) | {"note": row_note(row, result)})
-    return {"schema": 2, "partial": config.limit is not None, "rows": rows}
+                outcomes.append(Outcome.of(records[row.label, attack.label]))
+    return {"schema": 2, "partial": _partial(config), "rows": rows} | as_plain(outcomes)
+
+
+def _partial(config: PurifyConfig) -> bool:
+    """Whether the images are fewer than those of the run's budget."""
+    preset = config.BUDGETS[config.budget]["limit"]
+    assert isinstance(preset, int)
+    return config.limit is not None and config.limit < preset
 
 
 def row_results(result: dict[str, Any]) -> list[RowResult]:
@@ -139,6 +151,11 @@ def row_results(result: dict[str, Any]) -> list[RowResult]:
     fields = {field.name for field in dataclasses.fields(RowResult)}
     rows = [{key: value for key, value in row.items() if key in fields} for row in result["rows"]]
     return TypeAdapter(list[RowResult]).validate_python(rows)
+
+
+def worst_cases(result: dict[str, Any]) -> list[WorstCase]:
+    """Worst cases of :func:`results` as dataclasses again."""
+    return TypeAdapter(list[WorstCase]).validate_python(result["worst"])
 
 
 class _Terminated(BaseException):

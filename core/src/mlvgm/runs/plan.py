@@ -49,8 +49,13 @@ def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int, loaded: bo
             f"{max(config.score, config.votes)} others; seed {config.seed}"
         ),
         "budget": f"{config.budget}: {_grouped(_by_text(config, _effort))}",
+        **({"protocol": f"{config.protocol}{_unclamped(config)}"} if config.protocol else {}),
         "compute": f"{config.device}, {config.threads} threads, units of {config.block} images",
     }
+
+
+def _unclamped(config: PurifyConfig) -> str:
+    return "" if config.clamp == "hard" else "; purified images are classified without a clamp to [0, 1]"
 
 
 def small_print(config: PurifyConfig, images: int) -> str:

@@ -1,108 +1,172 @@
-"""The report of a run: one self-contained HTML page and its figures (original, adversarial, purified; accuracies)."""
+"""The report of one or many runs: one self-contained HTML page, its figures as PNG, its tables as Markdown."""
 
 from __future__ import annotations
 
 import base64
 import importlib.util
+import io
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlvgm.files import write_text
+from mlvgm.errors import ConfigError
+from mlvgm.files import write_bytes, write_text
 from mlvgm.runs.config import PurifyConfig
-from mlvgm.runs.execute import all_units, row_results
 from mlvgm.runs.plan import small_print
+from mlvgm.runs.report_tables import TextTable, markdown, tables
 from mlvgm.runs.rundir import RunDirectory
+from mlvgm.runs.sections import Section, Source, make_sections
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from mlvgm.runs.report_figures import Picture
 
-    from mlvgm.pipelines.purify import RowResult
-    from mlvgm.statistics import Estimate
+_NEEDS = ("matplotlib", "jinja2")
 
-SHOWN = 10
+
+@dataclass(frozen=True)
+class Image:
+    """A finished figure: name of its file without ending, what it shows in words, and its bytes."""
+
+    name: str
+    alt: str
+    png: bytes
+
+    @property
+    def data(self) -> str:
+        return base64.b64encode(self.png).decode()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section with its tables and figures, ready to be shown."""
+
+    section: Section
+    tables: tuple[TextTable, ...]
+    images: tuple[Image, ...]
+
+    def notes(self) -> list[tuple[str, str]]:
+        """What must be said of each defence wherever its figures appear."""
+        return list(dict.fromkeys((row.label, note) for row, note in self.section.rows if note))
+
+
+def check_report_installed() -> None:
+    """Refuse to make a report where the extra is missing.
+
+    Raises:
+        ConfigError: matplotlib or jinja2 is not installed.
+    """
+    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"reports need {' and '.join(missing)}", hint='pip install "mlvgm-core[report]"')
 
 
 def write_report(run: RunDirectory, config: PurifyConfig, result: Mapping[str, Any]) -> Path | None:
-    """Write ``report.html``, ``accuracy.png`` and ``images.png`` into the run.
+    """Write ``report.html`` and the folder ``figures`` into a run.
+
+    Args:
+        run: where to.
+        config: of the run.
+        result: what :func:`mlvgm.runs.execute.results` gave; without rows there is nothing to report.
 
     Returns:
         the page, or None where the extra ``mlvgm-core[report]`` is not installed.
     """
-    if not all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2")):
+    if not result["rows"] or any(importlib.util.find_spec(name) is None for name in _NEEDS):
         return None
-    rows = row_results(dict(result))
-    figures = {"accuracy": accuracy_figure(rows), "images": image_figure(run, config)}
-    for name, figure in figures.items():
-        figure.savefig(run.path / f"{name}.png", dpi=110, bbox_inches="tight")
+    parts = make_parts([Source(run, config, run.finished(), run.state)])
     page = run.path / "report.html"
-    write_text(page, _page(run, config, rows, result))
+    write_text(page, html_page(parts))
+    write_figures(run.path / "figures", parts)
     return page
 
 
-def accuracy_figure(rows: Sequence[RowResult]) -> Figure:
-    """Clean and robust accuracy of every row with 95 % intervals."""
-    from matplotlib.figure import Figure
+def make_parts(sources: Sequence[Source]) -> list[Part]:
+    """Tables and figures of runs, merged where they are on the same images."""
+    from mlvgm.runs.report_figures import pictures
 
-    figure = Figure(figsize=(8, 0.55 * len(rows) + 1.2))
-    axes = figure.subplots()
-    for offset, colour, name in ((-0.15, "#3b6fb6", "clean"), (0.15, "#c8503c", "robust")):
-        for position, row in enumerate(rows):
-            estimate: Estimate = getattr(row, name)
-            errors = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
-            label = name if position == 0 else None
-            axes.errorbar(estimate.value, position + offset, xerr=errors, fmt="o", color=colour, capsize=3, label=label)
-    axes.set(xlim=(-0.02, 1.02), xlabel="accuracy of one deployed decision (95 % Wilson interval)")
-    several = len({row.attack for row in rows}) > 1
-    axes.set_yticks(range(len(rows)), [f"{row.label}, {row.attack}" if several else row.label for row in rows])
-    axes.invert_yaxis()
-    axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    return figure
+    parts = []
+    for number, section in enumerate(make_sections(sources), start=1):
+        mark = "" if number == 1 else f"section-{number}-"
+        images = tuple(_image(picture, mark) for picture in pictures(section))
+        parts.append(Part(section, tuple(tables(section)), images))
+    return parts
 
 
-def image_figure(run: RunDirectory, config: PurifyConfig) -> Figure:
-    """The first images of the first row: original, adversarial and (from the run's records) purified."""
-    from matplotlib.figure import Figure
-
-    unit = all_units(config, tuple(range(SHOWN)))[0]
-    stored = run.finished()
-    name = next(key for key in stored if stored[key]["defence"] == unit.label)
-    tensors, record = run.read_images(name), stored[name]
-    kinds = [kind for kind in ("original", "adversarial", "purified") if kind in tensors]
-    count = min(SHOWN, len(tensors["original"]))
-    figure = Figure(figsize=(1.1 * count + 1, 1.25 * len(kinds)))
-    grid = figure.subplots(len(kinds), count, squeeze=False)
-    for row, kind in enumerate(kinds):
-        for column in range(count):
-            axes = grid[row][column]
-            pixels = tensors[kind][column].clamp(0, 1).movedim(0, 2).numpy()
-            axes.imshow(pixels, cmap="gray", vmin=0, vmax=1)
-            axes.set(xticks=[], yticks=[])
-            if kind != "original":
-                right = record["robust"][column]
-                for spine in axes.spines.values():
-                    spine.set(color="#3a9a5b" if right else "#c8503c", linewidth=2)
-        grid[row][0].set_ylabel(kind)
-    figure.suptitle(f"{unit.label}: green frame: its decision on fresh noise is right; red: wrong", fontsize=10)
-    return figure
+def _image(picture: Picture, mark: str) -> Image:
+    stream = io.BytesIO()
+    # Without the version of matplotlib: the same figure is the same file.
+    picture.figure.savefig(stream, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+    return Image(mark + picture.name, picture.alt, stream.getvalue())
 
 
-def _page(run: RunDirectory, config: PurifyConfig, rows: Sequence[RowResult], result: Mapping[str, Any]) -> str:
+def write_figures(folder: Path, parts: Sequence[Part]) -> list[Path]:
+    """Every figure as PNG in ``folder``, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for part in parts:
+        for image in part.images:
+            path = folder / f"{image.name}.png"
+            write_bytes(path, image.png)
+            written.append(path)
+    return written
+
+
+def markdown_tables(parts: Sequence[Part]) -> str:
+    """All tables in Markdown, with remarks, notes and the state of unfinished runs."""
+    blocks = []
+    for part in parts:
+        section = part.section
+        blocks.append(f"## {section.title}\n")
+        blocks += [f"**{text}**\n" for text in (*_remark(section), *_unfinished(section))]
+        blocks += [markdown(table, level=3) for table in part.tables]
+        notes = part.notes()
+        if notes:
+            blocks.append("\n".join(f"* {label}: {note}" for label, note in notes) + "\n")
+    return "\n".join(blocks)
+
+
+def html_page(parts: Sequence[Part]) -> str:
+    """The page; nothing in it is loaded from elsewhere."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     templates = Environment(loader=PackageLoader("mlvgm.runs", ""), autoescape=True, undefined=StrictUndefined)
     return templates.get_template("report.html.jinja").render(
-        title=f"{', '.join(row.label for row in config.attacks)} on {config.data.name}",
-        caution=small_print(config, rows[0].images),
-        rows=rows,
-        notes=[(row["label"], row["note"]) for row in result["rows"] if row["note"]],
-        figures=[(name, _base64(run.path / f"{name}.png")) for name in ("accuracy", "images")],
-        plan=run.read_json("plan.json"),
-        config=run.config.read_text(),
-        environment=(run.path / "environment.json").read_text(),
+        title=parts[0].section.title if len(parts) == 1 else f"{len(parts)} groups of runs",
+        parts=[
+            {
+                "title": part.section.title,
+                "warnings": [*_remark(part.section), *_unfinished(part.section)],
+                "tables": part.tables,
+                "images": part.images,
+                "notes": part.notes(),
+                "runs": [_run(source) for source in part.section.sources],
+            }
+            for part in parts
+        ],
     )
 
 
-def _base64(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()
+def _remark(section: Section) -> list[str]:
+    return [f"Stands apart: {section.remark}."] if section.remark else []
+
+
+def _unfinished(section: Section) -> list[str]:
+    return [
+        f"Run '{source.name}' is not finished ({source.state}): figures are of {len(source.records)} finished units."
+        for source in section.sources
+        if not source.finished
+    ]
+
+
+def _run(source: Source) -> dict[str, Any]:
+    images = len(source.labels())
+    return {
+        "name": source.name,
+        "state": source.state,
+        "caution": small_print(source.config, images),
+        "plan": source.run.read_json("plan.json"),
+        "config": source.run.config.read_text(),
+        "environment": json.dumps(source.run.read_json("environment.json"), indent=1, sort_keys=True),
+    }

@@ -11,6 +11,7 @@ from mlvgm.plugins.descriptors import Recipe
 from mlvgm.plugins.load import Resolved, component, config_class
 from mlvgm.plugins.options import validate
 from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, PurifyConfig, ResolvedConfig, checked
+from mlvgm.runs.protocols import with_protocol
 from mlvgm.runs.settings import Setting, Settings, flatten, from_assignments, from_environment, from_file, nest, part
 
 BASELINES = (
@@ -50,6 +51,7 @@ def resolve(settings: Settings, *, threads: int) -> ResolvedConfig:
         ConfigError: an option is unknown or its value is not allowed.
         PluginError: a component is unknown or does not load.
     """
+    settings = with_protocol(settings)
     own = {key: value for key, value in settings.items() if key.split(".")[0] not in COMPONENTS}
     known = set(PurifyConfig.model_fields) | {"compare", "radii"}
     for key in own:

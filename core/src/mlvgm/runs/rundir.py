@@ -32,8 +32,8 @@ class RunDirectory:
 
     ``config.yaml`` (resolved, re-runnable), ``inputs.json`` (hashes of configuration and weights),
     ``environment.json``, ``records.jsonl`` (one line a finished unit; ``records-N.jsonl`` of a further worker N),
-    ``images/UNIT.safetensors``, ``status.json``, ``metrics.json`` and ``report.html``. Files are replaced atomically;
-    records are appended and synced.
+    ``images/UNIT.safetensors`` (docs/reference/shards.md), ``status.json``, ``metrics.json``, ``report.html`` and
+    ``figures/``. Files are replaced atomically; records are appended and synced.
 
     Args:
         path: the directory.
@@ -109,11 +109,12 @@ class RunDirectory:
     def state(self) -> str:
         return str(self.read_json("status.json").get("state", "unknown"))
 
-    def write_images(self, unit: str, tensors: Mapping[str, Tensor]) -> None:
+    def write_images(self, unit: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
         """Images of a unit, lossless; a unit's record is written only after them."""
         from safetensors.torch import save
 
-        write_bytes(self.path / "images" / f"{unit}.safetensors", save({k: v.contiguous() for k, v in tensors.items()}))
+        content = save({k: v.contiguous() for k, v in tensors.items()}, dict(metadata or {}))
+        write_bytes(self.path / "images" / f"{unit}.safetensors", content)
 
     def read_images(self, unit: str) -> dict[str, Tensor]:
         from safetensors.torch import load_file

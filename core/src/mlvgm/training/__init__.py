@@ -1,1 +1,1 @@
-"""What trainings of all plugins share: the order of images, noisy inputs, averages of weights."""
+"""What trainings of all plugins share: the loop, the order of images, noisy inputs, averages of weights."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlvgm.plugins.descriptors import Component
+from mlvgm.plugins.descriptors import Component, Weights
 
 mlvgm_purifier = Component(
     summary="blur, L2 noise, encode, replace fine latents by prior draws, decode (arXiv 2412.03453)",
@@ -30,6 +30,7 @@ no_purifier = Component(
 )
 
 _GRADIENT: dict[str, str | int | bool] = {"norms": "Linf,L2", "access": "gradient", "minimum_classes": 2}
+_L2: dict[str, str | int | bool] = {**_GRADIENT, "norms": "L2"}
 
 apgd_ce = Component(
     summary="APGD on the cross-entropy (arXiv 2003.01690)",
@@ -77,7 +78,19 @@ deepfool = Component(
     summary="DeepFool, minimal norm by steps to the nearest linearised boundary (arXiv 1511.04599)",
     factory="mlvgm_robust.attacks.deepfool:build",
     config="mlvgm_robust.attacks.deepfool:DeepFoolConfig",
-    capabilities=_GRADIENT,
+    capabilities={**_GRADIENT, "norms": "Linf,L2,L1"},
+)
+carlini_wagner = Component(
+    summary="Carlini & Wagner, minimal L2 norm by the weight of the margin searched for (arXiv 1608.04644)",
+    factory="mlvgm_robust.attacks.carlini_wagner:build",
+    config="mlvgm_robust.attacks.carlini_wagner:CarliniWagnerConfig",
+    capabilities={**_GRADIENT, "norms": "L2"},
+)
+fmn = Component(
+    summary="FMN, minimal norm by a radius that shrinks and grows, also in L1 (arXiv 2102.12827)",
+    factory="mlvgm_robust.attacks.fmn:build",
+    config="mlvgm_robust.attacks.fmn:FmnConfig",
+    capabilities={**_GRADIENT, "norms": "Linf,L2,L1"},
 )
 autoattack = Component(
     summary="APGD-CE, APGD-T, FAB-T, Square in turn on what still stands; autoattack:official is the original",
@@ -85,6 +98,25 @@ autoattack = Component(
     config="mlvgm_robust.attacks.autoattack:AutoAttackConfig",
     capabilities=_GRADIENT,
     argument="version",
+)
+
+published_deepfool = Component(
+    summary="DeepFool as in the published evaluation, its bugs on switches (arXiv 2412.03453)",
+    factory="mlvgm_robust.published.deepfool:build",
+    config="mlvgm_robust.published.deepfool:PublishedDeepFoolConfig",
+    capabilities=_L2,
+)
+published_carlini_wagner = Component(
+    summary="C&W as in the published evaluation, its bugs on switches (arXiv 2412.03453)",
+    factory="mlvgm_robust.published.carlini_wagner:build",
+    config="mlvgm_robust.published.carlini_wagner:PublishedCarliniWagnerConfig",
+    capabilities=_L2,
+)
+published_autoattack = Component(
+    summary="a ladder of APGD-CE and APGD-DLR, then FAB: what the published evaluation calls AutoAttack",
+    factory="mlvgm_robust.published.autoattack:build",
+    config="mlvgm_robust.published.autoattack:PublishedAutoAttackConfig",
+    capabilities=_L2,
 )
 
 inversion = Component(
@@ -127,4 +159,68 @@ latent_drift = Component(
     factory="mlvgm_robust.attacks.latent_drift:build",
     config="mlvgm_robust.attacks.latent_drift:LatentDriftConfig",
     capabilities={**_GRADIENT, "needs_generator": True},
+)
+
+train_trades = Component(
+    summary="fine-tunes a classifier to answer alike in an L2 ball around each image (arXiv 1901.08573)",
+    factory="mlvgm_robust.competitors.trades.training:trainer",
+    config="mlvgm_robust.competitors.trades.training_config:TradesConfig",
+)
+
+a_vae_purifier = Component(
+    summary="competitor: variational auto-encoder of the pooled image with a styled decoder (A-VAE, ECCV 2020)",
+    factory="mlvgm_robust.competitors.a_vae.purifier:build",
+    config="mlvgm_robust.competitors.a_vae.purifier:AVAEConfig",
+    capabilities={"needs_generator": False, "differentiable": True},
+    weights=(
+        Weights(
+            name="fashion-mnist",
+            file="mlvgm_robust:weights/a-vae.safetensors",
+            sha256="91be216f97381ad6fef12922d86b3d1b2ba2083fc1dd0b5da9a96c9c0c5c31c2",
+            licence="MIT",
+            summary="Fashion-MNIST 1×32×32, squared error 0.007 of validation images",
+        ),
+    ),
+)
+train_a_vae = Component(
+    summary="trains an A-VAE against a WGAN-GP critic",
+    factory="mlvgm_robust.competitors.a_vae.training:trainer",
+    config="mlvgm_robust.competitors.a_vae.training_config:AVAETrainingConfig",
+)
+
+nd_vae_purifier = Component(
+    summary="competitor: noise, then a hierarchical VAE trained from attacked images to clean ones (ND-VAE)",
+    factory="mlvgm_robust.competitors.nd_vae.purifier:build",
+    config="mlvgm_robust.competitors.nd_vae.purifier:NDVAEConfig",
+    capabilities={"needs_generator": False, "differentiable": True},
+    weights=(
+        Weights(
+            name="fashion-mnist",
+            file="mlvgm_robust:weights/nd-vae.safetensors",
+            sha256="4c50994c7a59c6523a522386470f65806a7336c9769e7dd1cf5fc1bb62526060",
+            licence="MIT",
+            summary="Fashion-MNIST 1×32×32, FGSM L2 1 to 2 on fashion-cnn, noise 0.15; squared error 0.010",
+        ),
+    ),
+)
+train_nd_vae = Component(
+    summary="trains an ND-VAE on one-step attacks of the base classifier, made as it goes",
+    factory="mlvgm_robust.competitors.nd_vae.training:trainer",
+    config="mlvgm_robust.competitors.nd_vae.training_config:NDVAETrainingConfig",
+)
+
+bayes_alphas = Component(
+    summary="Bayesian optimisation from five published starting points (arXiv 2412.03453), by optuna's GP sampler",
+    factory="mlvgm_robust.choosing.bayes:build",
+    config="mlvgm_robust.choosing.bayes:BayesConfig",
+)
+random_alphas = Component(
+    summary="random search, and the study of whether monotone alphas defend better (arXiv 2412.03453)",
+    factory="mlvgm_robust.choosing.random:build",
+    config="mlvgm_robust.choosing.random:RandomConfig",
+)
+energy_alphas = Component(
+    summary="replaces latents in the order of the attack they carry, against how much the decision needs them",
+    factory="mlvgm_robust.choosing.energy:build",
+    config="mlvgm_robust.choosing.energy:EnergyConfig",
 )

@@ -18,19 +18,19 @@ class Adam:
     """Running means of the gradient and of its square.
 
     Args:
-        rate: length of a step where gradients agree.
+        rate: length of a step where gradients agree, one for all or broadcasting against the values.
         first: (B, …) m.
         second: (B, …) v.
         steps: t, steps taken.
     """
 
-    rate: float
+    rate: float | Tensor
     first: Tensor
     second: Tensor
     steps: int = 0
 
     @classmethod
-    def of(cls, values: Tensor, *, rate: float) -> Self:
+    def of(cls, values: Tensor, *, rate: float | Tensor) -> Self:
         """The state before the first step on ``values``."""
         return cls(rate, torch.zeros_like(values), torch.zeros_like(values))
 

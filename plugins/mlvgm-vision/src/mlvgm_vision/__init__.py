@@ -42,6 +42,13 @@ fashion_cnn = Component(
             licence="MIT",
             summary="shapes 3×32×32, 100 % of the 10,000 test images",
         ),
+        Weights(
+            name="trades",
+            file="mlvgm_vision:weights/trades.safetensors",
+            sha256="64c59daf4ffddae28a54f12f8cf015f6e1015fcb4b639e8cd8d1a80bf8cd2904",
+            licence="MIT",
+            summary="Fashion-MNIST 1×32×32, fine-tuned with TRADES (L2 1.5), 79.7 % of 2,000 validation images",
+        ),
     ),
 )
 
@@ -57,6 +64,12 @@ imported_classifier = Component(
     factory="mlvgm_vision.classifiers.imported:imported_classifier",
     config="mlvgm_vision.classifiers.imported:ImportedConfig",
     argument="target",
+)
+
+published_classifier = Component(
+    summary="ResNet-50, VGG-11-BN or ResNeXt-50 with the head of arXiv 2412.03453, from the authors' checkpoints",
+    factory="mlvgm_vision.classifiers.published:published_classifier",
+    config="mlvgm_vision.classifiers.published:PublishedClassifierConfig",
 )
 
 train_fashion_cnn = Component(

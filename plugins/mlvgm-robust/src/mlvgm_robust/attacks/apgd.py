@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mlvgm_robust.attacks.incumbents import Incumbents
 
-_MOMENTUM = 0.75
+MOMENTUM = 0.75
 _RHO = 0.75
 
 
@@ -36,7 +36,7 @@ def checkpoints(iterations: int) -> tuple[int, ...]:
 
 
 @dataclass
-class _Ascent:
+class Ascent:
     """State of the images still worked on; every field has one row an image."""
 
     rows: Tensor
@@ -96,7 +96,7 @@ def ascend(
     centre = images[rows]
     image = random_start(centre, norm=norm, eps=eps, keys=keys[rows], name=start)
     value, gradient, logits = evaluate(rows, image)
-    state = _Ascent(
+    state = Ascent(
         rows=rows,
         centre=centre,
         image=image,
@@ -117,7 +117,7 @@ def ascend(
     for iteration in range(1, iterations + 1):
         if len(state.rows) == 0:
             return
-        image = _step(state, norm=norm, eps=eps, momentum=1.0 if iteration == 1 else _MOMENTUM)
+        image = step_ahead(state, norm=norm, eps=eps, momentum=1.0 if iteration == 1 else MOMENTUM)
         value, gradient, logits = evaluate(state.rows, image)
         state.increases = state.increases + (value > state.loss)
         state.previous, state.image, state.gradient, state.loss = state.image, image, gradient, value
@@ -133,21 +133,21 @@ def ascend(
                 if len(state.rows) == 0:
                     return
                 state.best_loss, state.best_gradient, _ = evaluate(state.rows, state.best)
-            _halve_stalled(state, iteration - last_point)
+            halve_stalled(state, iteration - last_point)
             last_point = iteration
     if target.stochastic or not incumbents.context.stop_at_success:
         state = _offer_best(incumbents, state)
         incumbents.offer(state.image, state.rows)
 
 
-def _step(state: _Ascent, *, norm: Norm, eps: float, momentum: float) -> Tensor:
+def step_ahead(state: Ascent, *, norm: Norm, eps: float, momentum: float) -> Tensor:
     ahead = state.image + per_image(state.step) * steepest(state.gradient, norm)
     ahead = project(ahead, state.centre, norm=norm, eps=eps)
     mixed = state.image + momentum * (ahead - state.image) + (1 - momentum) * (state.image - state.previous)
     return project(mixed, state.centre, norm=norm, eps=eps)
 
 
-def _drop_fooled(incumbents: Incumbents, state: _Ascent, logits: Tensor) -> _Ascent:
+def _drop_fooled(incumbents: Incumbents, state: Ascent, logits: Tensor) -> Ascent:
     if incumbents.target.stochastic or not incumbents.context.stop_at_success:
         return state
     fooled = incumbents.fooled(logits, state.rows)
@@ -157,12 +157,12 @@ def _drop_fooled(incumbents: Incumbents, state: _Ascent, logits: Tensor) -> _Asc
     return state.select(~fooled)
 
 
-def _offer_best(incumbents: Incumbents, state: _Ascent) -> _Ascent:
+def _offer_best(incumbents: Incumbents, state: Ascent) -> Ascent:
     incumbents.offer(state.best, state.rows)
     return state.select(~incumbents.broken[state.rows])
 
 
-def _halve_stalled(state: _Ascent, span: int) -> None:
+def halve_stalled(state: Ascent, span: int) -> None:
     """Halve the step and return to the best point where the loss rarely rose or did not pass its best."""
     rarely = state.increases < _RHO * span
     stuck = ~state.halved & (state.best_loss <= state.checked_loss)

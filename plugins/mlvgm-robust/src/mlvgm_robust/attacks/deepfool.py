@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from mlvgm.errors import ConfigError
 from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
-from mlvgm_robust.attacks.geometry import dual_norm, per_image, steepest
+from mlvgm_robust.attacks.geometry import distance, dual_norm, inwards, per_image, steepest
 from mlvgm_robust.attacks.gradients import gradients
 from mlvgm_robust.attacks.hyperplane import to_hyperplane
 from mlvgm_robust.attacks.losses import targeted_margin
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.target import Target
+    from mlvgm_robust.attacks.incumbents import Incumbents
 
 _TINY = 1e-12
 # The authors' code goes this much farther than the linearised boundary, whatever the distance.
 _MARGIN = 1e-4
+# Share of a step that is made inside the box, where a whole one saturates pixels for a linearisation too old by then.
+_SHARE = 0.5
 
 
 class DeepFoolConfig(NearestConfig):
@@ -35,20 +39,26 @@ class DeepFoolConfig(NearestConfig):
         "rigorous": {"iterations": 200, "classes": 9},
     }
 
-    norm: Literal["Linf", "L2"] = Field("L2", description="norm of the perturbation")
+    norm: Norm = Field("L2", description="norm of the perturbation")
     iterations: int = Field(50, ge=1, description="most steps")
     classes: int = Field(9, ge=1, description="boundaries to look at, likeliest first; all where there are fewer")
     overshoot: float = Field(0.02, ge=0, allow_inf_nan=False, description="relative length added to every step")
     clip: bool = Field(True, description="stay in [0, 1]; off as published, where the harness refuses what leaves it")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.norm == "L1" and not self.clip:
+            raise ConfigError("attack.clip=false: DeepFool in L1 takes pixels to the end of the box")
+        return self
 
 
 @dataclass(frozen=True)
 class DeepFool:
     """DeepFool (Moosavi-Dezfooli et al., arXiv 1511.04599, algorithm 2), batched over images and boundaries.
 
-    As published it walks through points outside the box. With ``clip`` every step is the shortest one to the boundary
-    inside the box. A bisection between image and success at the end takes the overshoot back.
-    ``DeepFool(clip=False, bisections=0)`` is the authors' algorithm.
+    As published it walks through points outside the box. With ``clip`` every step is half of the shortest one to the
+    boundary inside the box, and no longer than half of the published one. A bisection between image and success at the
+    end takes the overshoot back. ``DeepFool(clip=False, bisections=0)`` is the authors' algorithm.
 
     Args:
         norm: of the perturbation, which is as small as the attack can make it.
@@ -80,23 +90,54 @@ class DeepFool:
         nearest = Nearest.of(target, images, labels, targets=targets, context=context, norm=self.norm)
         incumbents = nearest.incumbents
         rivals = likeliest_rivals(incumbents, images, count=self.classes)
-        losses = _rivals_lead if targets is None else _rival_leads_all
         rows = incumbents.standing()
         point = images[rows]
         for _ in range(self.iterations):
             if len(rows) == 0:
                 break
-            values, slopes, _ = gradients(target[rows], point, losses, labels[rows], rivals[rows], draws=context.eot)
-            point = self._step(point, values, slopes)
+            point = self.step(incumbents, rows, point, rivals, whole=False)
             fooled = nearest.fooled(target[rows](point, draws=context.eot), rows)
             nearest.record(point, rows, fooled)
             rows, point = rows[~fooled], point[~fooled]
-        return nearest.settle(self.bisections)
+        return nearest.settle(self.bisections, clip=self.clip)
 
-    def _step(self, point: Tensor, values: Tensor, slopes: Tensor) -> Tensor:
-        """To the nearest linearised boundary and a little farther; values (b, k), slopes (b, k, C, H, W)."""
-        lengths = dual_norm(slopes.flatten(0, 1), self.norm).reshape_as(values)
-        nearest = (values.abs() / lengths.clamp_min(_TINY)).argmin(1, keepdim=True)
+    def step(
+        self,
+        incumbents: Incumbents,
+        rows: Tensor,
+        point: Tensor,
+        rivals: Tensor,
+        *,
+        rank: int = 0,
+        whole: bool = True,
+    ) -> Tensor:
+        """From ``point`` (b, C, H, W) of images ``rows`` to the nearest linearised boundary and a little farther.
+
+        Args:
+            incumbents: the attack's state.
+            rows: (b,) which images.
+            point: where they are now.
+            rivals: (B, k) classes whose boundaries count.
+            rank: 1 for the second nearest boundary, and so on; it begins anew after the farthest.
+            whole: all the way; otherwise, inside the box, a shorter step that leaves more to the next linearisation.
+        """
+        losses = rivals_lead if incumbents.targets is None else _rival_leads_all
+        values, slopes, _ = gradients(
+            incumbents.target[rows],
+            point,
+            losses,
+            incumbents.labels[rows],
+            rivals[rows],
+            draws=incumbents.context.eot,
+        )
+        return self._move(point, values, slopes, rank=rank, whole=whole)
+
+    def _move(self, point: Tensor, values: Tensor, slopes: Tensor, *, rank: int, whole: bool) -> Tensor:
+        """The step itself; values (b, k), slopes (b, k, C, H, W)."""
+        ahead = inwards(slopes, point[:, None]) if self.clip else slopes
+        lengths = dual_norm(ahead.flatten(0, 1), self.norm).reshape_as(values)
+        order = (values.abs() / lengths.clamp_min(_TINY)).argsort(dim=1)
+        nearest = order[:, [rank % order.shape[1]]]
         slope = slopes[range(len(slopes)), nearest.squeeze(1)]
         length = lengths.gather(1, nearest).squeeze(1)
         value = -values.gather(1, nearest).squeeze(1).abs() - _MARGIN * length
@@ -104,10 +145,13 @@ class DeepFool:
             step = per_image(-value / length.clamp_min(_TINY)) * steepest(slope, self.norm)
             return point + (1 + self.overshoot) * step
         step = to_hyperplane(point.flatten(1), slope.flatten(1), value, norm=self.norm).reshape_as(point)
+        if not whole:
+            free = -value / dual_norm(slope, self.norm).clamp_min(_TINY)  # how long it would be without the box
+            step = step * per_image(_SHARE * (free / distance(step, self.norm).clamp_min(_TINY)).clamp_max(1))
         return (point + (1 + self.overshoot) * step).clamp(0, 1)
 
 
-def _rivals_lead(logits: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
+def rivals_lead(logits: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
     """z_j − z_y for each rival j, (n, k): a boundary is where it is 0."""
     return logits.gather(1, rivals) - logits.gather(1, labels[:, None])
 

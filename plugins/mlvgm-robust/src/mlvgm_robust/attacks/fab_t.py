@@ -108,7 +108,7 @@ class FabT:
         point = start
         for _ in range(self.iterations):
             value, gradient, _ = target.gradient(point, boundary, labels, rivals, draws=eot)
-            point = self._approach(images, point, value, gradient)
+            point = self.approach(images, point, value, gradient)
             fooled = incumbents.fooled(target(point, draws=eot), rows)
             away = distance(point - images, self.norm)
             nearer = fooled & (away < length)
@@ -117,7 +117,7 @@ class FabT:
             point = torch.where(per_image(fooled), (1 - self.beta) * images + self.beta * point, point)
         return nearest, length
 
-    def _approach(self, images: Tensor, point: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
+    def approach(self, images: Tensor, point: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
         """One step to the linearised boundary, pulled towards the image (arXiv 1907.02044, section 3)."""
         x, centre, w = point.flatten(1), images.flatten(1), gradient.flatten(1)
         step = to_hyperplane(x, w, value, norm=self.norm)

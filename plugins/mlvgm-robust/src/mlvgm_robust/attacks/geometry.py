@@ -49,6 +49,12 @@ def dual_norm(gradient: Tensor, norm: Norm) -> Tensor:
     return distance(gradient, duals[norm])
 
 
+def inwards(gradient: Tensor, points: Tensor) -> Tensor:
+    """The gradient without what points out of the box, which would spend a step's length on nothing."""
+    blocked = ((points <= 0) & (gradient < 0)) | ((points >= 1) & (gradient > 0))
+    return gradient.masked_fill(blocked, 0)
+
+
 def project(candidates: Tensor, images: Tensor, *, norm: Norm, eps: float | Tensor) -> Tensor:
     """The candidates moved into the ball around ``images`` and the box.
 

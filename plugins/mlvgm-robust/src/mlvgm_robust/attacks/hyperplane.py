@@ -1,8 +1,10 @@
-"""Projection onto the intersection of a hyperplane and the box [0, 1], the inner step of FAB."""
+"""Projection onto the intersection of a hyperplane and the box [0, 1], the inner step of FAB and DeepFool."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import torch
 
 from mlvgm.protocols.attack import Norm
 
@@ -16,7 +18,8 @@ def to_hyperplane(points: Tensor, normal: Tensor, value: Tensor, *, norm: Norm) 
     Minimises ‖d‖ subject to ⟨w, d⟩ + v = 0 and 0 ≤ x + d ≤ 1 (arXiv 1907.02044, section 3). For both norms the solution
     moves coordinate i towards the plane by min(τ u_i, room_i), with u = 1 for Linf and u = |w| for L2, and room the way
     to the box's face. How far this gets, Σ |w_i| min(τ u_i, room_i), grows piecewise linearly in τ with kinks at
-    room_i / u_i; sorting them finds τ in one pass for the whole batch.
+    room_i / u_i; sorting them finds τ in one pass for the whole batch. For L1 the steepest coordinates go first, each
+    as far as the box lets it.
 
     Args:
         points: (B, D) in the box.
@@ -31,6 +34,12 @@ def to_hyperplane(points: Tensor, normal: Tensor, value: Tensor, *, norm: Norm) 
     direction = -value.double().sign()[:, None] * w.sign()
     room = ((direction > 0).double() - points.double()) * direction
     weight = w.abs()
+    if norm == "L1":
+        order = weight.argsort(dim=1, descending=True)
+        gain = (weight * room).gather(1, order)
+        left = (value.double().abs()[:, None] - (gain.cumsum(1) - gain)).clamp_min(0)
+        moved = (left / weight.gather(1, order).clamp_min(1e-300)).minimum(room.gather(1, order))
+        return (direction * torch.zeros_like(moved).scatter(1, order, moved)).to(points.dtype)
     speed = weight.new_ones(()).expand_as(weight) if norm == "Linf" else weight
     kinks, order = (room / speed.clamp_min(1e-300)).sort(dim=1)
     slopes = (weight * speed).gather(1, order)

@@ -80,15 +80,24 @@ class Incumbents:
         self.probability[rows] = 1.0
         self.broken[rows] = True
 
-    def offer(self, candidates: Tensor, rows: Tensor) -> None:
-        """Let ``candidates`` (b, C, H, W) of images ``rows`` compete with the incumbents."""
+    def offer(self, candidates: Tensor, rows: Tensor, *, least: float = 0.0) -> None:
+        """Let ``candidates`` (b, C, H, W) of images ``rows`` compete with the incumbents.
+
+        Args:
+            candidates: one for each of the images.
+            rows: (b,) which images.
+            least: probability of success that every estimate has to reach.
+        """
         first, broken = self.estimate(candidates, rows)
-        better = (first > self.probability[rows]).nonzero().squeeze(1)
+        better = ((first > self.probability[rows]) & (first >= least)).nonzero().squeeze(1)
         candidates, rows, first, broken = candidates[better], rows[better], first[better], broken[better]
         if self.target.stochastic:
             second, again = self.estimate(candidates, rows)
+            enough = second >= least
             first, broken = (first + second) / 2, broken & again
-        wins = first > self.probability[rows]
+        else:
+            enough = torch.ones_like(broken)
+        wins = enough & (first > self.probability[rows])
         rows = rows[wins]
         self.images[rows] = candidates[wins]
         self.probability[rows] = first[wins]

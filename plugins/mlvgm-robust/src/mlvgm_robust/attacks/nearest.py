@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 # A success whose margin is within rounding of the logits would come and go with the size of the batch.
 _ROUNDING = 1e-5
-# Two independent estimates confirm what is handed over, so the way there aims a little above one half.
-_CONVINCING = 2 / 3
+# What a random defence gets right more often than not is no success, however near. Two independent estimates have to
+# say so of what is handed over, so the way there aims a little higher.
+_SUCCESS, _CONVINCING = 1 / 2, 2 / 3
+_STRETCHES = (1.0, 1.05, 1.1, 1.2, 1.4)
 # Against a random target a success by luck is too near: the way is followed beyond it, up to this multiple.
 _BEYOND = 2.0
 
@@ -49,6 +51,7 @@ class Nearest:
         centre: (B, C, H, W) the clean images.
         images: (B, C, H, W) the nearest successes so far.
         length: (B,) their distance; infinite where there is none.
+        kappa: margin by which the logits of a success are wrong.
     """
 
     incumbents: Incumbents
@@ -56,6 +59,7 @@ class Nearest:
     centre: Tensor
     images: Tensor
     length: Tensor
+    kappa: float = 0.0
 
     @classmethod
     def of(
@@ -67,10 +71,11 @@ class Nearest:
         targets: Tensor | None,
         context: AttackContext,
         norm: Norm,
+        kappa: float = 0.0,
     ) -> Self:
         """Nothing found yet; images that are misclassified already are their own nearest success."""
         incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
-        return cls(incumbents, norm, images, images.clone(), torch.full_like(images[:, 0, 0, 0], torch.inf))
+        return cls(incumbents, norm, images, images.clone(), torch.full_like(images[:, 0, 0, 0], torch.inf), kappa)
 
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Margin (b,) of the decision over the draws in ``logits`` (b, m, K), less what rounding could take."""
@@ -79,7 +84,7 @@ class Nearest:
 
     def fooled(self, logits: Tensor, rows: Tensor) -> Tensor:
         """(b,) bool: the decision over the draws in ``logits`` (b, m, K) is clearly wrong, or the wanted one."""
-        return self.margin(logits, rows) > 0
+        return self.margin(logits, rows) > self.kappa
 
     def record(self, candidates: Tensor, rows: Tensor, fooled: Tensor) -> None:
         """Keep those ``candidates`` (b, C, H, W) of images ``rows`` that succeed, ``fooled`` (b,), and are nearer."""
@@ -88,25 +93,40 @@ class Nearest:
         self.images[rows[nearer]] = candidates[nearer]
         self.length[rows[nearer]] = away[nearer]
 
-    def settle(self, bisections: int) -> Tensor:
-        """The images to hand over, (B, C, H, W), nearer still by a bisection between image and success."""
+    def settle(self, bisections: int, *, clip: bool = True) -> Tensor:
+        """The images to hand over, (B, C, H, W), nearer still by a bisection between image and success.
+
+        Args:
+            bisections: halvings of the way.
+            clip: stay in [0, 1], even beyond the success.
+        """
+        low, high = (0.0, 1.0) if clip else (-torch.inf, torch.inf)
         rows = (self.length.isfinite() & ~self.incumbents.broken).nonzero().squeeze(1)
         stochastic = self.incumbents.target.stochastic
         centre, delta = self.centre[rows], self.images[rows] - self.centre[rows]
         near = torch.zeros_like(self.length[rows])
         far = torch.full_like(near, _BEYOND if stochastic and bisections else 1.0)
-        candidates = self.images[rows] if not stochastic else (centre + per_image(far) * delta).clamp(0, 1)
+        candidates = self.images[rows] if not stochastic else (centre + per_image(far) * delta).clamp(low, high)
         for _ in range(bisections if len(rows) else 0):
             middle = (near + far) / 2
-            between = (centre + per_image(middle) * delta).clamp(0, 1)
+            between = (centre + per_image(middle) * delta).clamp(low, high)
             success = self._succeeds(between, rows)
             near, far = torch.where(success, near, middle), torch.where(success, middle, far)
             candidates = torch.where(per_image(success), between, candidates)
         if stochastic:
-            self.incumbents.offer(candidates, rows)
+            self._confirm(candidates, rows, low=low, high=high)
         else:
             self.incumbents.take(candidates, rows)
         return self.incumbents.images
+
+    def _confirm(self, candidates: Tensor, rows: Tensor, *, low: float, high: float) -> None:
+        """Hand over candidates that fresh draws confirm; those they do not are taken a little farther each time."""
+        before = self.incumbents.probability.clone()
+        for stretch in _STRETCHES:
+            farther = self.centre[rows] + stretch * (candidates - self.centre[rows])
+            self.incumbents.offer(farther.clamp(low, high), rows, least=_SUCCESS)
+            left = self.incumbents.probability[rows] <= before[rows]
+            candidates, rows = candidates[left], rows[left]
 
     def _succeeds(self, candidates: Tensor, rows: Tensor) -> Tensor:
         incumbents = self.incumbents

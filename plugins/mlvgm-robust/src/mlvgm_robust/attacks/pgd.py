@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 
 from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
-from mlvgm_robust.attacks.geometry import BallConfig, per_image, project, random_start, steepest
+from mlvgm_robust.attacks.geometry import BallConfig, inwards, per_image, project, random_start, steepest
 from mlvgm_robust.attacks.incumbents import Incumbents
 from mlvgm_robust.attacks.losses import cross_entropy, targeted_cross_entropy
 
@@ -105,18 +105,12 @@ class Pgd:
                 best, largest = best[~fooled], largest[~fooled]
                 if len(rows) == 0:
                     return
-            ahead = point + length * steepest(_inwards(gradient, point), self.norm, share=self.share)
+            ahead = point + length * steepest(inwards(gradient, point), self.norm, share=self.share)
             point = project(ahead, centre, norm=self.norm, eps=self.eps)
         incumbents.offer(point, rows)
         if not exact:
             left = ~incumbents.broken[rows]
             incumbents.offer(best[left], rows[left])
-
-
-def _inwards(gradient: Tensor, point: Tensor) -> Tensor:
-    """The gradient without what points out of the box, which would spend a step's length on nothing."""
-    blocked = ((point <= 0) & (gradient < 0)) | ((point >= 1) & (gradient > 0))
-    return gradient.masked_fill(blocked, 0)
 
 
 def build(config: PgdConfig) -> Pgd:

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlvgm.errors import ConfigError
 from mlvgm.harness import transferred
 from mlvgm.plugins.load import build as build_component
 from mlvgm.plugins.load import component, config_class
-from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo
-from mlvgm_robust.attacks.geometry import BallConfig
+from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo, Norm
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,8 +20,10 @@ if TYPE_CHECKING:
     from mlvgm.target import Target
 
 
-class TransferConfig(BallConfig):
-    """Options of the transfer of another attack."""
+class TransferConfig(BaseModel):
+    """Options of the transfer of another attack; norm and radius are that attack's own unless they are given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
         name: {"budget": name} for name in ("demo", "standard", "rigorous")
@@ -31,6 +32,31 @@ class TransferConfig(BallConfig):
     attack: str = Field("apgd-ce", description="attack on the bare classifier, NAME or NAME:ARGUMENT")
     budget: Literal["demo", "standard", "rigorous"] = Field("standard", description="that attack's preset of effort")
     options: dict[str, Any] = Field({}, description="its other options, e.g. attack.options.iterations=50")
+    norm: Norm | None = Field(None, description="norm of the perturbation; default is the attack's own")
+    eps: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="radius of the ball, in units of [0, 1] pixels; default is the attack's own, if any",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: Any) -> Any:
+        """The attack's own norm and radius where none are given, so that plans and records name them."""
+        if not isinstance(given, Mapping):
+            return given
+        name = given.get("attack", cls.model_fields["attack"].default)
+        if not isinstance(name, str):
+            return given
+        resolved = component("attacks", name)
+        fields = config_class(resolved).model_fields
+        if given.get("eps") is not None and "eps" not in fields:
+            raise ConfigError(f"attack 'transfer:{name}' takes no eps: it looks for the smallest perturbation")
+        if resolved.given:  # its defaults may hang on its argument
+            return given
+        own = {key: fields[key].default for key in ("norm", "eps") if key in fields and given.get(key) is None}
+        return {**given, **own}
 
 
 @dataclass(frozen=True)
@@ -70,7 +96,8 @@ def build(config: TransferConfig) -> Transfer:
         ConfigError: it does not have one of the options, or is a transfer itself.
     """
     preset = getattr(config_class(component("attacks", config.attack)), "BUDGETS", {}).get(config.budget, {})
-    options = {**preset, "norm": config.norm, "eps": config.eps, **config.options}
+    ball = {key: value for key, value in (("norm", config.norm), ("eps", config.eps)) if value is not None}
+    options = {**preset, **ball, **config.options}
     attack: Attack = build_component("attacks", config.attack, options)
     if attack.info.access == "classifier":
         raise ConfigError(f"attack '{config.attack}' is a transfer already", hint="for instance transfer:apgd-ce")

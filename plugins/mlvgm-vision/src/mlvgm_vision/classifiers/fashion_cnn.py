@@ -66,14 +66,17 @@ class FashionCNN(nn.Module):
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> FashionCNN:
-        """The network ``tensors`` belong to; sizes come from their shapes.
+        """The network ``tensors`` belong to, folded if they are of a folded one; sizes come from their shapes.
 
         Raises:
             KeyError, RuntimeError: they do not belong to a FashionCNN.
         """
-        stem, head = tensors["stem.0.weight"], tensors["head.weight"]
-        middle = tensors["blocks.0.second.0.weight"]
+        folded = "stem.weight" in tensors
+        inner = "" if folded else ".0"
+        stem, head = tensors[f"stem{inner}.weight"], tensors["head.weight"]
+        middle = tensors[f"blocks.0.second{inner}.weight"]
         network = cls(channels=stem.shape[1] // 4, classes=len(head), widths=(len(stem), len(middle), head.shape[1]))
+        network = fold(network.eval()) if folded else network
         network.load_state_dict(dict(tensors))
         return network
 

@@ -1,0 +1,180 @@
+"""``mlvgm run alphas``: choose how much of each latent a purifier replaces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlvgm.cli import completion
+
+if TYPE_CHECKING:
+    from mlvgm.runs.alphas import AlphasConfig
+
+EPILOG = (
+    "Examples: `mlvgm run alphas --generator nvae --method energy` · "
+    "`mlvgm run alphas --method bayes -n 1024 --set votes=32 --out chosen` · "
+    "`mlvgm run alphas --method random --evaluations 128 --set attack.eps=0.5`"
+)
+
+
+def alphas(
+    method: Annotated[str | None, completion.option("alphas", "How vectors are found.", "Components")] = None,
+    generator: Annotated[
+        str | None, completion.option("generators", "Generator behind the purifier.", "Components")
+    ] = None,
+    attack: Annotated[
+        str | None, completion.option("attacks", "Attack that makes the images; default fgsm.", "Components")
+    ] = None,
+    purifier: Annotated[
+        str | None, completion.option("purifiers", "Purifier whose alphas are chosen.", "Components")
+    ] = None,
+    encoder: Annotated[
+        str | None, completion.option("encoders", "Finds latents where the generator has no encoder.", "Components")
+    ] = None,
+    classifier: Annotated[
+        str | None, completion.option("classifiers", "Classifier behind the purifier.", "Components")
+    ] = None,
+    data: Annotated[
+        str | None, completion.option("datasets", "Data set; its training images are used.", "Data")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option("--images", "-n", min=1, help="Adversarial images to find.", rich_help_panel="Data")
+    ] = None,
+    evaluations: Annotated[int | None, typer.Option(min=1, help="Vectors to try.", rich_help_panel="Compute")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.", rich_help_panel="Compute")] = None,
+    device: Annotated[str | None, typer.Option(help="Torch device.", rich_help_panel="Compute")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", rich_help_panel="Compute")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", help="KEY=VALUE for any option, e.g. search.weight=0.5 or attack.eps=0.5."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run directory to make; an interrupted one goes on.", rich_help_panel="Output"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, load no weights.")] = False,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="One object on stdout.", rich_help_panel="Output")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No plan, no progress.", rich_help_panel="Output")
+    ] = False,
+) -> None:
+    """Choose alphas on adversarial images that fool pure reconstruction, and judge them on others."""
+    import os
+
+    import torch
+
+    from mlvgm.cli.output import emit_json, json_ready, print_plan, progress_bar, say
+    from mlvgm.files import check_writable
+    from mlvgm.runs.alphas import alphas_config, build_alphas, open_run
+    from mlvgm.runs.alphas_figure import write_figure
+    from mlvgm.runs.alphas_search import execute_alphas
+    from mlvgm.runs.build import check_device
+    from mlvgm.runs.resolve import collect
+    from mlvgm.runs.rundir import environment
+
+    flags = {
+        "method.name": method,
+        "generator.name": generator,
+        "attack.name": attack,
+        "purifier.name": purifier,
+        "encoder.name": encoder,
+        "classifier.name": classifier,
+        "data.name": data,
+        "search.images": images,
+        "method.evaluations": evaluations,
+        "seed": seed,
+        "device": device,
+        "threads": threads,
+    }
+    chosen = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ)
+    config = alphas_config(chosen, threads=torch.get_num_threads())
+    check_device(config.study.device)
+    check_writable(out or Path("runs"))
+    if not quiet:
+        print_plan(_plan(config))
+    if dry_run:
+        if json_output:
+            emit_json({"config": config.plain()})
+        say("dry run: nothing was computed")
+        return
+    config, study, built = build_alphas(config)
+    run = open_run(config, out, environment=environment(device=config.study.device, threads=config.study.threads))
+    try:
+        with progress_bar("choosing alphas", shown=not quiet) as update:
+            result = execute_alphas(
+                config,
+                study,
+                built,
+                run,
+                report=lambda stage, done, total, message: update(done, total, f"{stage}: {message}"),
+            )
+    except KeyboardInterrupt:
+        say(f"interrupted; every evaluation is safe (the same command with --out {run.path} goes on)")
+        raise
+    with run.keeping_records():
+        figure = write_figure(run, result)
+    if json_output:
+        emit_json(json_ready(result | {"run": str(run.path), "config": config.plain()}))
+    else:
+        _print(result)
+    say(_small_print(result))
+    say(f"run directory: {run.path}" + (f" (figure: {figure})" if figure else ""))
+
+
+def _plan(config: AlphasConfig) -> dict[str, str]:
+    search, study = config.search, config.study
+    row, attack = study.rows[0], study.attacks[0].attack
+    options = ", ".join(f"{key} {value}" for key, value in attack.options.items())
+    images = f"{search.images} images of {study.data.name} {search.split}"
+    leaders = f"of the {search.top} leaders the best on fresh draws"
+    return {
+        "method": f"{config.method.name}, at most {config.method.options.get('evaluations', '?')} evaluations",
+        "defence": f"{row.purifier.name}, {row.generator.name if row.generator else 'no generator'}, "
+        f"{study.classifier.name}; {study.votes} votes",
+        "set": f"{images} that {attack.name} ({options}) fools at α = 0",
+        "maximised": "accuracy on the set"
+        + (f" ({1 - search.weight:g}) and on clean images ({search.weight:g})" if search.weight else ""),
+        "choice": leaders if search.choice == "fresh" else "the highest observation, as published",
+        "judged on": f"{search.held_out} images of {search.held_out_split}"
+        + (f", {search.adaptive} of them attacked anew" if search.adaptive else ""),
+    }
+
+
+def _print(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from mlvgm.statistics import Estimate
+
+    table = Table(title="accuracy in % on held-out images with 95 % intervals", title_justify="left")
+    table.add_column("alphas")
+    for title in ("attack on α = 0,\ntransferred", "clean", "attack on\nthese alphas"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in result["rows"]:
+        given = [row[name] for name in ("transferred", "clean", "adaptive")]
+        table.add_row(row["label"], *("" if one is None else Estimate(**one).percent() for one in given))
+    console = Console(highlight=False)
+    console.print(table)
+    print(result["use"])
+
+
+def _small_print(result: dict[str, Any]) -> str:
+    made, chosen = result["sets"]["search"], result["chosen"]
+    lines = [
+        f"set: {made['kept']} images of {made['tried']} attacked; {made['dropped']} dropped on fresh draws; "
+        f"{made['kept_in_eight_bits']} would be left if stored in eight bits",
+        f"{result['evaluations']} evaluations; chosen: {chosen['origin']}, observed {chosen['observed']:.3f}"
+        + ("" if chosen["fresh"] is None else f", {chosen['fresh']:.3f} on fresh draws"),
+    ]
+    if result["monotonicity"]:
+        r = result["monotonicity"]["correlation"]
+        lines.append(
+            f"rising alphas and accuracy correlate with {r['value']:.2f} [{r['low']:.2f}, {r['high']:.2f}] "
+            f"over {len(result['monotonicity']['rho'])} vectors"
+        )
+    lines.append("The set is made against α = 0, which therefore fails on it by construction: compare the last column.")
+    return "\n".join(lines)

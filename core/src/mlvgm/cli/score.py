@@ -1,0 +1,128 @@
+"""``mlvgm run score``: score stored adversarial examples without attacking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlvgm.cli import completion
+
+if TYPE_CHECKING:
+    from mlvgm.pipelines.score import ScoreRow
+
+EPILOG = (
+    "Examples: `mlvgm run score runs/study` · `mlvgm run score runs/study --seed 1` · "
+    "`mlvgm run score runs/study --purifier blur` · `mlvgm run score theirs/ --purifier none --norm L2 --eps 1`"
+)
+
+
+def score(
+    stored: Annotated[
+        Path, typer.Argument(help="Run directory, folder of safetensors shards, or one shard.", metavar="RUN_OR_FOLDER")
+    ],
+    generator: Annotated[
+        str | None, completion.option("generators", "Generator behind the purifier.", "Components")
+    ] = None,
+    purifier: Annotated[str | None, completion.option("purifiers", "Purifier.", "Components")] = None,
+    encoder: Annotated[
+        str | None, completion.option("encoders", "Finds latents where the generator has no encoder.", "Components")
+    ] = None,
+    classifier: Annotated[
+        str | None, completion.option("classifiers", "Classifier: a name, timm:NAME or module:attribute.", "Components")
+    ] = None,
+    data: Annotated[
+        str | None, completion.option("datasets", "Data set whose images the shards' are like.", "Data")
+    ] = None,
+    norm: Annotated[
+        str | None, typer.Option(help="Norm of perturbations, for shards that do not say.", rich_help_panel="Data")
+    ] = None,
+    eps: Annotated[
+        float | None, typer.Option(min=0, help="Their largest size, likewise.", rich_help_panel="Data")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the decisions' noise; the run's by default.", rich_help_panel="Compute")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Torch device.", rich_help_panel="Compute")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", rich_help_panel="Compute")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE for any option, e.g. votes=32.")
+    ] = None,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="One object on stdout.", rich_help_panel="Output")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel="Output")] = False,
+) -> None:
+    """Score stored adversarial examples without attacking: on the defences they were made against, or on another.
+
+    The same seed gives the decisions on record. Examples outside box or ball are refused: the original counts in their
+    place, and the command ends with exit code 1.
+    """
+    import dataclasses
+    import os
+
+    import torch
+
+    from mlvgm.cli.output import emit_json, json_ready, progress_bar
+    from mlvgm.errors import CheckFailed, ConfigError
+    from mlvgm.runs.build import check_device
+    from mlvgm.runs.resolve import collect
+    from mlvgm.runs.score import score_config, score_stored
+    from mlvgm.runs.score import stored as read
+
+    if norm not in (None, "Linf", "L2", "L1"):
+        raise ConfigError(f"--norm: expected Linf, L2 or L1, came '{norm}'")
+    if eps is not None and norm is None:
+        raise ConfigError("--eps has no meaning without --norm", hint="add --norm L2, Linf or L1")
+    flags = {
+        "generator.name": generator,
+        "purifier.name": purifier,
+        "encoder.name": encoder,
+        "classifier.name": classifier,
+        "data.name": data,
+        "seed": seed,
+        "device": device,
+        "threads": threads,
+    }
+    chosen = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ)
+    found = read(stored, norm=norm, eps=eps)
+    config, own = score_config(chosen, found.config, threads=torch.get_num_threads())
+    check_device(config.device)
+    with progress_bar("scoring", shown=not quiet) as update:
+        rows = score_stored(found, config, own=own, progress=update)
+    if json_output:
+        plain = [dataclasses.asdict(row) for row in rows]
+        emit_json(json_ready({"schema": 1, "stored": str(stored), "seed": config.seed, "rows": plain}))
+    else:
+        _print(rows, seed=config.seed)
+    refused = sum(row.refused for row in rows)
+    if refused:
+        raise CheckFailed(f"{refused} adversarial images lie outside box or ball; the originals count in their place")
+
+
+def _print(rows: list[ScoreRow], *, seed: int) -> None:
+    from mlvgm.cli.output import print_table
+
+    compared = any(row.changed is not None for row in rows)
+    elsewhere = any(row.label != row.made_against for row in rows)
+    head = [
+        "defence",
+        *(["made against"] if elsewhere else []),
+        "attack",
+        "checked",
+        "images",
+        "clean\nvotes",
+        "robust\nvotes",
+    ]
+    head += ["robust\nsingle draw", "refused", *(["changed"] if compared else [])]
+    body = []
+    for row in rows:
+        ball = "" if row.norm is None or row.eps is None else f", {row.norm} ≤ {row.eps:.4g}"
+        line = [row.label, *([row.made_against or "unknown"] if elsewhere else []), row.attack or "unknown"]
+        line += [f"box{ball}", str(row.images)]
+        line += [row.clean.percent(), row.robust.percent(), row.robust_single.percent(), str(row.refused)]
+        body.append(line + (["" if row.changed is None else str(row.changed)] if compared else []))
+    print_table(f"stored examples, accuracy in % with 95 % intervals, seed {seed}", head, body, text=3 + elsewhere)
+    if compared:
+        print("changed: decisions that differ from those on record; none under the run's own seed")

@@ -1,0 +1,189 @@
+"""Checks: what makes an evaluation believable, one question each, with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast
+
+from mlvgm import harness
+from mlvgm.defence import Defence
+from mlvgm.protocols.attack import Attack, Norm
+from mlvgm.protocols.classifier import Classifier
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mlvgm.attempts import AuditContext
+
+Status = Literal["pass", "warn", "fail", "not run"]
+
+
+class NotRun(Exception):
+    """A check does not apply to a subject; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Args:
+        check: its id, for instance ``"control.null"``.
+        requirements: numbers of the requirements it covers (docs/how-to/audit.md); none for checks beyond them.
+        status: ``fail`` means the number under audit cannot be believed; ``warn`` that it needs a caveat.
+        evidence: one sentence with the figures that decided.
+        values: everything measured, in plain values.
+    """
+
+    check: str
+    requirements: tuple[int, ...]
+    status: Status
+    evidence: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CheckInfo:
+    """What a check says about itself.
+
+    Args:
+        id: its name, for instance ``"control.null"``.
+        requirements: numbers of the requirements it covers.
+    """
+
+    id: str
+    requirements: tuple[int, ...] = ()
+
+    def finding(self, status: Status, evidence: str, **values: Any) -> Finding:
+        """A finding of this check."""
+        return Finding(self.id, self.requirements, status, evidence, values)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An evaluation under audit: a defence, an attack on it, and the judge that scores the attack.
+
+    Args:
+        defence: what is defended.
+        attack: the attack whose outcome is to be believed.
+        images: (n, C, H, W) float32 in [0, 1].
+        labels: (n,) int64.
+        samples: sample id of each image.
+        protocol: draws and seed of the evaluation.
+        classifier: the bare classifier behind the defence; None where nobody knows it.
+        judge: runs an attack and scores it; :func:`mlvgm.harness.run_attack` unless the scoring is audited too.
+        replayable: the same keys give the same noise.
+        reserve: images and labels that are not in the evaluation, of the same kind.
+    """
+
+    defence: Defence
+    attack: Attack
+    images: Tensor
+    labels: Tensor
+    samples: Sequence[int]
+    protocol: harness.Protocol = field(default_factory=harness.Protocol)
+    classifier: Classifier | None = None
+    judge: Callable[..., harness.Attacked] = harness.run_attack
+    replayable: bool = True
+    reserve: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def of(cls, defence: Defence, attack: Attack, images: Tensor, labels: Tensor, **options: Any) -> Self:
+        """The subject of a defence whose classifier is known; sample ids are 0 … n − 1 if not given."""
+        chosen: dict[str, Any] = {"samples": range(len(images)), "classifier": defence.classifier, **options}
+        return cls(defence, attack, images, labels, **chosen)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def norm(self) -> Norm:
+        return self.attack.info.norm
+
+    @property
+    def eps(self) -> float:
+        """Radius of the attack's ball.
+
+        Raises:
+            NotRun: it is a minimal-norm attack.
+        """
+        if self.attack.info.eps is None:
+            raise NotRun(f"attack '{self.attack.info.name}' has no radius")
+        return self.attack.info.eps
+
+    def first(self, count: int | None) -> Self:
+        """The same evaluation of the first ``count`` images, or of all."""
+        if count is None or count >= len(self):
+            return self
+        return replace(
+            self, images=self.images[:count], labels=self.labels[:count], samples=tuple(self.samples[:count])
+        )
+
+    def bare(self) -> Classifier:
+        """The classifier without the defence.
+
+        Raises:
+            NotRun: nobody knows it.
+        """
+        if self.classifier is None:
+            raise NotRun("the bare classifier behind the module is unknown; name it with --classifier")
+        return self.classifier
+
+    def replayed(self) -> None:
+        """Raises:
+        NotRun: its noise cannot be repeated.
+        """
+        if not self.replayable:
+            raise NotRun("the module's noise does not come from torch's generator, so it cannot be repeated")
+
+
+EFFORTS = ("iterations", "queries", "steps")
+
+
+def effort(attack: Attack) -> str:
+    """Name of the option that sets how long an attack works.
+
+    Raises:
+        NotRun: it has none of :data:`EFFORTS`.
+    """
+    found = _options(attack).intersection(EFFORTS)
+    if not found:
+        raise NotRun(f"attack '{attack.info.name}' has no option of {', '.join(EFFORTS)}")
+    return next(name for name in EFFORTS if name in found)
+
+
+def adjusted(attack: Attack, **options: Any) -> Attack:
+    """The same attack with other options.
+
+    Raises:
+        NotRun: it does not have one of them.
+    """
+    missing = sorted(set(options) - _options(attack))
+    if missing:
+        raise NotRun(f"attack '{attack.info.name}' has no option '{missing[0]}'")
+    return cast("Attack", replace(cast("Any", attack), **options))
+
+
+def _options(attack: Attack) -> set[str]:
+    if not is_dataclass(attack):
+        return set()
+    return {each.name for each in fields(attack)}
+
+
+class Check(Protocol):
+    """Answers one question about a subject."""
+
+    @property
+    def info(self) -> CheckInfo: ...
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        """The finding.
+
+        Args:
+            subject: what is audited.
+            context: runs attacks, each once for all checks, and says where files may go.
+
+        Raises:
+            NotRun: the check does not apply.
+        """
+        ...

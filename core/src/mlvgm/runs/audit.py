@@ -1,0 +1,207 @@
+"""What ``mlvgm audit`` composes: the checks, and the evaluation they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from mlvgm.defence import Defence
+from mlvgm.errors import ConfigError, InputError, unknown
+from mlvgm.harness import Protocol, check_attackable, check_images
+from mlvgm.imported import imported_defence
+from mlvgm.plugins.index import Index
+from mlvgm.plugins.load import build, component, config_class
+from mlvgm.protocols.check import Check, Subject
+from mlvgm.protocols.classifier import Classifier
+from mlvgm.protocols.data import Dataset, Split
+from mlvgm.runs.build import build_data, build_generators, build_named, build_study, without_encoder
+from mlvgm.runs.config import PurifyConfig, ResolvedConfig
+from mlvgm.runs.resolve import resolve, with_default_encoder
+from mlvgm.runs.settings import Setting, Settings, nest
+
+IMAGES = {"demo": 32, "standard": 256, "rigorous": 512}
+_CHECK = "check."
+_LAST = 1000
+
+
+def build_checks(settings: Settings, *, budget: str, only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
+    """The installed checks in the order of the requirements they cover.
+
+    Args:
+        settings: those of checks are ``check.ID.OPTION``; the others are ignored.
+        budget: preset of their options, under explicit ones.
+        only: ids, or first parts of ids (``sanity``); all if empty.
+        skip: likewise, left out.
+
+    Raises:
+        ConfigError: a check or one of its options is unknown.
+    """
+    names = Index.installed().names("checks")
+    explicit: dict[str, dict[str, object]] = {}
+    for key, setting in settings.items():
+        if not key.startswith(_CHECK):
+            continue
+        name = next((name for name in names if key.startswith(f"{_CHECK}{name}.")), None)
+        if name is None:
+            raise unknown("option", key, [f"{_CHECK}{name}.…" for name in names])
+        explicit.setdefault(name, {})[key.removeprefix(f"{_CHECK}{name}.")] = setting.value
+    wanted, unwanted = _matching(names, only) if only else set(names), _matching(names, skip)
+    ordered = []
+    for name in names:
+        if name in wanted - unwanted:
+            resolved = component("checks", name)
+            preset = getattr(config_class(resolved), "BUDGETS", {}).get(budget, {})
+            check: Check = build("checks", name, {**preset, **nest(explicit.get(name, {}))})
+            ordered.append((int(resolved.component.capabilities.get("requirement", _LAST)), name, check))
+    if not ordered:
+        raise ConfigError("no check is left to run", hint="drop some of --only and --skip")
+    return [check for _, _, check in sorted(ordered, key=lambda each: each[:2])]
+
+
+def _matching(names: Iterable[str], given: Iterable[str]) -> set[str]:
+    found = set[str]()
+    for text in given:
+        matches = {name for name in names if name == text or name.startswith(f"{text}.")}
+        if not matches:
+            raise unknown("check", text, names)
+        found |= matches
+    return found
+
+
+def audit_config(settings: Settings, *, target: str | None, threads: int) -> ResolvedConfig:
+    """The configuration of the evaluation under audit: one defence, one attack.
+
+    Args:
+        settings: as for ``mlvgm run purify``; those of checks are ignored.
+        target: ``module:attribute`` of a whole defence, if one is imported.
+        threads: CPU threads.
+
+    Raises:
+        ConfigError: an option is unknown, or the settings name several attacks.
+    """
+    own = {key: value for key, value in settings.items() if not key.startswith(_CHECK)}
+    budget = str(own["budget"].value) if "budget" in own else "demo"
+    defaults: dict[str, Setting] = {
+        "attack.name": Setting("apgd-ce", "audit"),
+        "compare": Setting(False, "audit"),
+        "limit": Setting(IMAGES.get(budget), "audit"),
+    }
+    if target is not None:
+        idle = [key for key in own if key.split(".")[0] in ("generator", "encoder", "purifier")]
+        if idle:
+            raise ConfigError(f"'{idle[0]}' has no effect on {target}, which is a whole defence", hint="leave it out")
+        defaults["purifier.name"] = Setting("none", "audit")
+    resolved = resolve({**defaults, **own}, threads=threads)
+    if len(resolved.config.attacks) > 1 or len(resolved.config.rows) > 1:
+        raise ConfigError("an audit is of one attack on one defence", hint="run it once for each")
+    return resolved
+
+
+def evaluation_of(config: PurifyConfig) -> ResolvedConfig:
+    """The evaluation in a run that an audit of it is about: its first defence under the first attack on it."""
+    row = config.rows[0]
+    attack = next(attack for attack in config.attacks if row.label in config.attacked()[attack.label])
+    most = IMAGES[config.budget]
+    one = {
+        "rows": (row,),
+        "attacks": (attack.model_copy(update={"rows": None, "limit": None}),),
+        "limit": most if config.limit is None else min(config.limit, most),
+    }
+    return ResolvedConfig(config.model_copy(update=one), {})
+
+
+def build_subject(resolved: ResolvedConfig, *, target: str | None, classifier: bool) -> tuple[Subject, ResolvedConfig]:
+    """Load everything the evaluation under audit needs, and check all inputs.
+
+    Args:
+        resolved: what :func:`audit_config` gave.
+        target: ``module:attribute`` of a whole defence, or None for the configured one.
+        classifier: with ``target``: the configured classifier is the one inside it.
+
+    Returns:
+        the subject, and the configuration with the encoder that its generator turned out to need.
+
+    Raises:
+        MlvgmError: something is not what it should be.
+    """
+    config = resolved.config
+    if target is None:
+        generators = build_generators(config)
+        resolved = with_default_encoder(resolved, without_encoder(config, generators))
+        study = build_study(resolved.config, generators)
+        data, samples, protocol = study.data, study.samples, study.protocol
+        (attack,), (defence,) = study.attacks.values(), study.defences.values()
+        if config.rows[0].purifier.name == "none":
+            defence = replace(defence, purifier=None)
+        inside: Classifier | None = defence.classifier
+        replayable = True
+        images, labels = _batch(data, config.split, samples, config.device)
+    else:
+        data, samples = build_data(config)
+        images, labels = _batch(data, config.split, samples, config.device)
+        attack = build_named("attack", config.attacks[0].attack)
+        inside = build_named("classifier", config.classifier, data=data.info).to(config.device) if classifier else None
+        defence, replayable = imported_defence(target, images[:4], votes=config.votes, classifier=inside)
+        _check_labels(defence, labels, target)
+        check_attackable(defence, attack.info, gradient=config.gradient)
+        protocol = Protocol(
+            eot=config.eot,
+            selection=config.selection,
+            score=config.score,
+            seed=config.seed,
+            memory=config.memory,
+            gradient=config.gradient,
+        )
+        if inside is None and type(defence) is Defence:
+            inside = defence.classifier
+    reserve = _reserve(data, config, count=len(samples))
+    subject = Subject(
+        defence,
+        attack,
+        images,
+        labels,
+        samples,
+        protocol=protocol,
+        classifier=inside,
+        replayable=replayable,
+        reserve=reserve,
+    )
+    return subject, resolved
+
+
+def _batch(data: Dataset, split: Split, samples: Sequence[int], device: str) -> tuple[Tensor, Tensor]:
+    if not samples:
+        raise ConfigError(f"split '{split}' of data '{data.info.name}' is empty")
+    images, labels = data.batch(split, samples)
+    check_images(images)
+    if bool((labels < 0).any()):
+        raise InputError(f"images of split '{split}' of data '{data.info.name}' have no labels")
+    return images.to(device), labels.to(device)
+
+
+def _check_labels(defence: Defence, labels: Tensor, name: str) -> None:
+    if int(labels.max()) >= defence.classes:
+        raise InputError(
+            f"{name} gives {defence.classes} classes, the data have labels up to {int(labels.max())}",
+            hint="choose the data it was made for",
+        )
+
+
+def _reserve(data: Dataset, config: PurifyConfig, *, count: int) -> tuple[Tensor, Tensor] | None:
+    """As many images of the other split; None where it is not there."""
+    other: Split = "validation" if config.split == "test" else "test"
+    try:
+        images, labels = data.batch(other, range(min(count, data.size(other))))
+    except InputError:  # only a sample of the test split is bundled
+        return None
+    if len(images) == 0 or bool((labels < 0).any()):
+        return None
+    return images.to(config.device), labels.to(config.device)
+
+
+def use_threads(config: PurifyConfig) -> None:
+    """Compute with as many threads as the configuration says."""
+    torch.set_num_threads(config.threads)

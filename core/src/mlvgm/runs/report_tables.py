@@ -1,0 +1,160 @@
+"""The tables of a report as plain text cells, which HTML and Markdown both show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlvgm.pipelines.comparison import BASELINE, Cell, compare
+from mlvgm.pipelines.security_curve import distances
+from mlvgm.pipelines.worst_case import takes_part, threats, worst_case
+from mlvgm.runs.sections import Section
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table.
+
+    Args:
+        title: heading.
+        explanation: what its figures mean.
+        head: column titles.
+        body: rows of cells; the first cell of each names it.
+    """
+
+    title: str
+    explanation: str
+    head: tuple[str, ...]
+    body: tuple[tuple[str, ...], ...]
+
+
+def tables(section: Section) -> list[TextTable]:
+    """All tables of a section that have rows."""
+    found = [_summary(section), _comparison(section), _worst(section), _distances(section)]
+    return [table for table in found if table.body]
+
+
+def _summary(section: Section) -> TextTable:
+    rows = [row for row, _ in section.rows]
+    same = len({row.images for row in rows}) == 1
+    return TextTable(
+        "Summary",
+        "Accuracy in % with 95 % intervals (votes: Wilson; single draws: bootstrap over images). An image counts as "
+        "robust if one decision on fresh noise, which no attack has seen, is right. "
+        + ("All rows are on the same images." if same else "Rows are on different numbers of images."),
+        (
+            *("defence", "attack", "images", "clean, votes", "robust, votes", "clean, single draw"),
+            *("robust, single draw", "ms per image", "s", "forwards", "backwards", "refused"),
+        ),
+        tuple(
+            (
+                row.label,
+                row.attack,
+                str(row.images),
+                *(e.percent() for e in (row.clean, row.robust, row.clean_single, row.robust_single)),
+                f"{row.decision_milliseconds:.1f}",
+                f"{row.seconds:.0f}",
+                str(row.forwards),
+                str(row.backwards),
+                str(row.violations),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _comparison(section: Section) -> TextTable:
+    table = compare(section.outcomes)
+    minimal = [attack for attack in table.attacks if any(o.attack == attack and o.minimal for o in section.outcomes)]
+    most = max(len(outcome.samples) for outcome in section.outcomes)
+    explanation = "Accuracy of one deployed decision in %, with 95 % Wilson intervals."
+    if minimal:
+        explanation += " Under minimal-norm attacks: the median distance; > all: fewer than half of the images broken."
+    if table.worst:
+        explanation += (
+            " Worst case: per image, the attack most likely to succeed on selection draws counts with its own score; "
+            "attacks of smaller radii and nearer images of minimal-norm attacks take part."
+        )
+    if any(cell.p is not None for row in table.rows for cell in (*row.attacks.values(), *row.worst.values())):
+        explanation += (
+            f" p: McNemar's exact test against '{BASELINE}' on the same images, not corrected for the number of tests."
+        )
+    if any(len(outcome.samples) < most for outcome in section.outcomes):
+        explanation += f" n: images, where they are not {most}."
+
+    def text(cell: Cell | None) -> str:
+        if cell is None:
+            return "–"
+        figure = cell.robust.percent()
+        if cell.minimal:
+            figure = "> all" if cell.median is None else f"{cell.median:.3g}"
+        more = [] if cell.images == most else [f"n = {cell.images}"]
+        if cell.p is not None and not cell.minimal:
+            assert cell.difference is not None
+            more.append(f"{100 * cell.difference:+.1f}, p {_p(cell.p)}")
+        return figure + (f" ({'; '.join(more)})" if more else "")
+
+    return TextTable(
+        "Comparison of all defences",
+        explanation,
+        ("defence", "clean", *table.attacks, *(f"worst case, {title}" for title in table.worst)),
+        tuple(
+            (
+                row.label,
+                row.clean.percent(),
+                *(text(row.attacks.get(attack)) for attack in table.attacks),
+                *(text(row.worst.get(title)) for title in table.worst),
+            )
+            for row in table.rows
+        ),
+    )
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def _worst(section: Section) -> TextTable:
+    labels = dict.fromkeys(outcome.label for outcome in section.outcomes)
+    several = len({outcome.attack for outcome in section.outcomes}) > 1
+    body = []
+    for label in labels if several else ():
+        own = [outcome for outcome in section.outcomes if outcome.label == label]
+        for norm, eps in threats(section.outcomes):
+            if any(takes_part(outcome, norm=norm, eps=eps) for outcome in own):
+                one = worst_case(own, norm=norm, eps=eps)
+                counts = ", ".join(f"{name} ({count})" for name, count in one.attacks.items())
+                threat = f"{norm} ≤ {eps:.4g}"
+                body.append((label, threat, counts, str(one.images), one.robust.percent(), one.robust_single.percent()))
+    return TextTable(
+        "Point-wise worst case",
+        "For how many images each attack counts. Only attacks that were run against a defence can count.",
+        ("defence", "threat", "attacks (images)", "images", "robust, votes", "robust, single draw"),
+        tuple(body),
+    )
+
+
+def _distances(section: Section) -> TextTable:
+    def number(value: float | None) -> str:
+        return "never" if value is None else f"{value:.3g}"
+
+    return TextTable(
+        "Minimal distances",
+        "Distance within which 25, 50 and 75 % of the images are broken: 0 where an image is misclassified anyway; "
+        "images that the attack did not break stay in (never: fewer are broken at any distance found).",
+        ("defence", "attack", "norm", "images", "broken", "25 %", "median", "75 %"),
+        tuple(
+            (one.label, one.attack, one.norm, str(one.images), str(one.broken), *map(number, one.quartiles))
+            for one in distances(section.outcomes)
+        ),
+    )
+
+
+def markdown(table: TextTable, *, level: int = 2) -> str:
+    """The table in Markdown."""
+    lines = [f"{'#' * level} {table.title}", "", table.explanation, ""]
+    lines += [_line(table.head), "|" + " --- |" * len(table.head), *map(_line, table.body), ""]
+    return "\n".join(lines)
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

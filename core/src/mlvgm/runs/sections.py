@@ -1,0 +1,167 @@
+"""Runs read back for a report: those on the same images are merged, the others stand apart with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlvgm.errors import InputError
+from mlvgm.pipelines.outcomes import Outcome, outcomes_of
+from mlvgm.pipelines.purify import RowResult
+from mlvgm.runs.config import PurifyConfig, load_config
+from mlvgm.runs.execute import results, row_results
+from mlvgm.runs.rundir import RunDirectory
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run and what it has found so far.
+
+    Args:
+        run: its directory.
+        config: its configuration.
+        records: finished units.
+        state: ``finished``, or why not.
+    """
+
+    run: RunDirectory
+    config: PurifyConfig
+    records: Mapping[str, Mapping[str, Any]]
+    state: str
+
+    @property
+    def finished(self) -> bool:
+        return self.state == "finished"
+
+    @property
+    def name(self) -> str:
+        return self.run.path.resolve().name
+
+    def labels(self) -> dict[int, int]:
+        """True class of every image seen, by sample id."""
+        return {
+            sample: label
+            for record in self.records.values()
+            for sample, label in zip(record["samples"], record["labels"], strict=True)
+        }
+
+    def configurations(self) -> dict[tuple[str, str], str]:
+        """Hash of what the units of each (defence, attack) depend on."""
+        return {(r["defence"], r["attack"]): r.get("configuration", "") for r in self.records.values()}
+
+    def defences(self) -> dict[str, str]:
+        """What decides under each label, as text: the same text is the same defence."""
+        common = self.config.model_dump_json(include={"votes", "rule", "clamp", "score"})
+        return {
+            row.label: "\n".join(
+                (
+                    row.model_dump_json(exclude={"note", "classifier"}),
+                    (row.classifier or self.config.classifier).model_dump_json(),
+                    common,
+                )
+            )
+            for row in self.config.rows
+        }
+
+
+@dataclass(frozen=True)
+class Section:
+    """Runs whose defences and attacks can stand in one table.
+
+    Args:
+        title: what it is about.
+        sources: its runs.
+        remark: why it stands apart from the sections before; empty for the first.
+        rows: figures of each (defence, attack), each with its note.
+        outcomes: the same per image, in the same order.
+    """
+
+    title: str
+    sources: tuple[Source, ...]
+    remark: str
+    rows: tuple[tuple[RowResult, str], ...]
+    outcomes: tuple[Outcome, ...]
+
+
+def read_source(path: Path) -> Source:
+    """A run on disk.
+
+    Raises:
+        InputError: it is no run of ``mlvgm run purify``, or has no finished unit.
+    """
+    run = RunDirectory.open(path)
+    records = run.finished()
+    config = load_config(run.config)
+    if not records:
+        raise InputError(f"run '{path}' has no finished unit yet", hint=f"`mlvgm runs resume {path}` goes on")
+    return Source(run, config, records, run.state)
+
+
+def make_sections(sources: Sequence[Source]) -> list[Section]:
+    """Merge runs on the same images; a run that fits no section before begins one and says why."""
+    groups: list[list[Source]] = []
+    remarks: list[str] = []
+    for source in sources:
+        reasons = []
+        for group in groups:
+            reason = next((why for other in group if (why := _apart(other, source))), "")
+            if not reason:
+                group.append(source)
+                break
+            reasons.append(reason)
+        else:
+            groups.append([source])
+            remarks.append("; ".join(dict.fromkeys(reasons)))
+    return [_section(group, remark) for group, remark in zip(groups, remarks, strict=True)]
+
+
+def _apart(first: Source, second: Source) -> str:
+    """Why two runs cannot stand in one table; empty if they can."""
+    one, other = f"run '{first.name}'", f"run '{second.name}'"
+    if (first.config.data, first.config.split) != (second.config.data, second.config.split):
+        return f"{other} is on other data or another split than {one}"
+    if first.config.limit != second.config.limit:
+        return f"{other} is on {_count(second)} images, {one} on {_count(first)}"
+    known, labels = first.labels(), second.labels()
+    if any(known[sample] != label for sample, label in labels.items() if sample in known):
+        return f"images of the same sample id have other classes in {other} than in {one}"
+    defences = first.defences()
+    for label, text in second.defences().items():
+        if defences.get(label, text) != text:
+            return f"'{label}' is another defence in {other} than in {one}"
+    made = first.configurations()
+    for key, configuration in second.configurations().items():
+        if made.get(key, configuration) != configuration:
+            return f"'{key[1]}' against '{key[0]}' has other settings in {other} than in {one}"
+    return ""
+
+
+def _count(source: Source) -> str:
+    return "all" if source.config.limit is None else f"the first {source.config.limit}"
+
+
+def _section(sources: Sequence[Source], remark: str) -> Section:
+    """A section in the order of the configurations; what several runs have done comes from that with more images."""
+    found: dict[tuple[str, str], tuple[RowResult, str, Outcome]] = {}
+    for source in sources:
+        result = results(source.config, {name: dict(record) for name, record in source.records.items()})
+        outcomes = outcomes_of(source.records.values())
+        for row, plain in zip(row_results(result), result["rows"], strict=True):
+            key = row.label, row.attack
+            if key not in found or row.images > found[key][0].images:
+                found[key] = row, str(plain["note"]), outcomes[key]
+    labels = list(dict.fromkeys(row.label for source in sources for row in source.config.rows))
+    attacks = list(dict.fromkeys(row.label for source in sources for row in source.config.attacks))
+    ordered = sorted(found, key=lambda key: (labels.index(key[0]), attacks.index(key[1])))
+    config = sources[0].config
+    data = f"{config.data.name}, {config.split} split"
+    title = f"{config.attacks[0].label} on {data}" if len(attacks) == 1 else f"{len(attacks)} attacks on {data}"
+    return Section(
+        title,
+        tuple(sources),
+        remark,
+        tuple(found[key][:2] for key in ordered),
+        tuple(found[key][2] for key in ordered),
+    )

@@ -1,0 +1,118 @@
+"""FMN: gradient steps inside a ball that shrinks after a success and grows after a failure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from pydantic import Field
+
+from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
+from mlvgm_robust.attacks.deepfool import DeepFool
+from mlvgm_robust.attacks.geometry import distance, dual_norm, inwards, project, steepest
+from mlvgm_robust.attacks.losses import margin, targeted_margin
+from mlvgm_robust.attacks.nearest import Nearest, NearestConfig
+from mlvgm_robust.attacks.rivals import likeliest_rivals
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mlvgm.target import Target
+
+_TINY = 1e-12
+
+
+class FmnConfig(NearestConfig):
+    """Options of FMN."""
+
+    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "demo": {"iterations": 50, "restarts": 1},
+        "standard": {"iterations": 100, "restarts": 3},
+        "rigorous": {"iterations": 500, "restarts": 9},
+    }
+
+    norm: Norm = Field("L2", description="norm of the perturbation")
+    iterations: int = Field(100, ge=1, description="gradient steps in one restart")
+    restarts: int = Field(3, ge=1, description="starts, across the nearest boundary, the second nearest and so on")
+    step: float = Field(1.0, gt=0, allow_inf_nan=False, description="first step's L2 length; it falls as a cosine")
+    gamma: float = Field(0.05, gt=0, lt=1, description="first relative change of the radius; it falls as a cosine")
+    classes: int = Field(9, ge=1, description="boundaries to start across, likeliest first")
+
+
+@dataclass(frozen=True)
+class Fmn:
+    """Fast minimum-norm attack (Pintor et al., arXiv 2102.12827, algorithm 1).
+
+    It starts across the linearised boundaries, nearest first, one step of DeepFool away, since the likeliest other
+    class is not always the nearest one. Gradients that point out of the box count for nothing.
+
+    Args:
+        norm: of the perturbation, which is as small as the attack can make it.
+        iterations: gradient steps in one restart.
+        restarts: starts.
+        step: α_0, L2 length of the first step; the last is a hundredth of it.
+        gamma: γ_0, relative change of the radius in the first step; the last is 1e-4.
+        classes: how many boundaries, those of the classes likeliest at the image, there are to start across.
+        bisections: halvings of the way between image and success.
+
+    Example:
+        >>> attack = Fmn(norm="L2", iterations=200)
+        >>> candidates = attack(target, images, labels, context=context)   # doctest: +SKIP
+    """
+
+    norm: Norm = "L2"
+    iterations: int = 100
+    restarts: int = 3
+    step: float = 1.0
+    gamma: float = 0.05
+    classes: int = 9
+    bisections: int = 10
+
+    @property
+    def info(self) -> AttackInfo:
+        return AttackInfo("fmn", self.norm, None)
+
+    def __call__(
+        self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
+    ) -> Tensor:
+        nearest = Nearest.of(target, images, labels, targets=targets, context=context, norm=self.norm)
+        rows = nearest.incumbents.standing()
+        wanted = labels[rows] if targets is None else targets[rows]
+        for restart in range(self.restarts if len(rows) else 0):
+            self._search(nearest, rows, wanted, restart)
+        return nearest.settle(self.bisections)
+
+    def _search(self, nearest: Nearest, rows: Tensor, wanted: Tensor, restart: int) -> None:
+        incumbents, eot, centre = nearest.incumbents, nearest.incumbents.context.eot, nearest.centre[rows]
+        target, loss = incumbents.target[rows], margin if incumbents.targets is None else targeted_margin
+        rivals = likeliest_rivals(incumbents, nearest.centre, count=self.classes)
+        point = DeepFool(self.norm).step(incumbents, rows, centre, rivals, rank=restart)
+        radius = torch.full_like(nearest.length[rows], torch.inf)
+        found = radius  # the nearest success of this start, which another's must not hold back
+        for iteration in range(self.iterations):
+            value, gradient, logits = target.gradient(point, loss, wanted, draws=eot)
+            gradient = inwards(gradient, point)
+            fooled = nearest.fooled(logits, rows)
+            nearest.record(point, rows, fooled)
+            gamma = _cosine(self.gamma, min(self.gamma, 1e-4), iteration / self.iterations)
+            # Until the first success the radius passes the linearised boundary; then it closes in from both sides.
+            away = distance(point - centre, self.norm)
+            boundary = away - value / dual_norm(gradient, self.norm).clamp_min(_TINY)
+            found = torch.where(fooled, torch.minimum(found, away), found)
+            outwards = torch.where(found.isfinite(), radius, boundary) * (1 + gamma)
+            radius = torch.where(fooled, torch.minimum(radius * (1 - gamma), found), outwards)
+            length = _cosine(self.step, self.step / 100, iteration / self.iterations)
+            point = project(point + length * steepest(gradient, "L2"), centre, norm=self.norm, eps=radius)
+        nearest.record(point, rows, nearest.fooled(target(point, draws=eot), rows))
+
+
+def _cosine(first: float, last: float, progress: float) -> float:
+    return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def build(config: FmnConfig) -> Fmn:
+    """The attack of ``config``."""
+    return Fmn(**config.model_dump())

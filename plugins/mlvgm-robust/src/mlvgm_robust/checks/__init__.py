@@ -1,0 +1,1 @@
+"""Soundness checks, one a file."""

@@ -1,0 +1,70 @@
+"""adaptive.latents: attacks that know how the purifier works."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from mlvgm.errors import ConfigError
+from mlvgm.harness import check_attackable
+from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Status, Subject
+from mlvgm_robust.attacks.latent_drift import LatentDrift
+from mlvgm_robust.attacks.latent_target import LatentTarget
+from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent, worst
+
+if TYPE_CHECKING:
+    from mlvgm.attempts import AuditContext
+    from mlvgm.protocols.attack import Attack
+
+
+class AdaptiveLatentsConfig(CheckConfig):
+    """Options of adaptive.latents."""
+
+    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "demo": {"iterations": 10, "restarts": 1, "classes": 1, "samples": 64, "images": 16}
+    }
+
+    iterations: int = Field(50, ge=1, description="of each latent attack")
+    restarts: int = Field(2, ge=1, description="of latent-drift")
+    classes: int = Field(3, ge=1, description="nearest rival classes latent-target tries")
+    samples: int = Field(256, ge=1, description="of the generator, among which latent-target finds its goals")
+    margin: float = Field(0.02, ge=0, description="tolerated lead of a latent attack, share of images")
+
+
+@dataclass(frozen=True)
+class AdaptiveLatents:
+    """Attacks on the latents the purifier keeps: towards another class, and as far away as possible.
+
+    Adaptive attacks in the sense of Tramèr et al. (arXiv 2002.08347). A lead over the attack under audit is a warning:
+    the robust accuracy to report is that of both together (``worst.case``).
+    """
+
+    config: AdaptiveLatentsConfig = field(default_factory=AdaptiveLatentsConfig)
+    info = CheckInfo("adaptive.latents", (14,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        subject = subject.first(self.config.images)
+        if subject.norm == "L1":
+            raise NotRun("latent attacks know Linf and L2 only")
+        config, norm, eps = self.config, subject.norm, subject.eps
+        attacks: list[Attack] = [
+            LatentTarget(norm, eps, iterations=config.iterations, classes=config.classes, samples=config.samples),
+            LatentDrift(norm, eps, iterations=config.iterations, restarts=config.restarts),
+        ]
+        own, robust, statuses = context.attempt(subject), dict[str, float](), list[Status]()
+        for attack in attacks:
+            try:
+                check_attackable(subject.defence, attack.info, gradient=subject.protocol.gradient)
+                attempt = context.attempt(subject, attack)
+            except ConfigError as reason:  # no generator, no encoder of its own, or no latent that is kept
+                raise NotRun(reason.message) from None
+            robust[attack.info.name] = attempt.accuracy
+            status, _ = fallen(own.right, attempt.right, margin=self.config.margin)
+            statuses.append("warn" if status == "fail" else status)
+        figures = ", ".join(f"{percent(value)} under {name}" for name, value in robust.items())
+        return self.info.finding(
+            worst(*statuses), f"robust accuracy {percent(own.accuracy)}; {figures}", own=own.accuracy, robust=robust
+        )

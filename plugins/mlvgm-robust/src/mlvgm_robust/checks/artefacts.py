@@ -1,0 +1,56 @@
+"""artefacts: adversarial examples are kept, and anyone can score them again."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from safetensors.torch import load_file, save_file
+
+from mlvgm.protocols.check import CheckInfo, Finding, Subject
+
+if TYPE_CHECKING:
+    from mlvgm.attempts import AuditContext
+
+
+class ArtefactsConfig(BaseModel):
+    """Nothing to set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """The scored images go into a safetensors file; read back, the same score noise gives the same decisions."""
+
+    config: ArtefactsConfig = field(default_factory=ArtefactsConfig)
+    info = CheckInfo("artefacts", (20,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        subject.replayed()
+        own = context.attempt(subject).attacked
+        with tempfile.TemporaryDirectory() as temporary:
+            path = (context.folder or Path(temporary)) / "adversarial.safetensors"
+            tensors = {
+                "original": subject.images,
+                "adversarial": own.images,
+                "labels": subject.labels,
+                "samples": torch.tensor(list(subject.samples)),
+            }
+            save_file({name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}, path)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            adversarial = load_file(path)["adversarial"].to(subject.images.device)
+        _, again = context.score(subject, adversarial)
+        different = int((again.right != own.robust.right).sum())
+        kept = f"kept as {path.name}" if context.folder else "not kept, no --out was given"
+        return self.info.finding(
+            "fail" if different else "pass",
+            f"{len(subject)} adversarial examples, {kept}; scored again, {different} decisions differ",
+            sha256=digest,
+            different=different,
+        )

@@ -1,0 +1,54 @@
+"""blackbox.square: an attack that sees only scores must not beat the white box."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
+from mlvgm_robust.attacks.square import Square
+from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent
+
+if TYPE_CHECKING:
+    from mlvgm.attempts import AuditContext
+
+
+class BlackboxSquareConfig(CheckConfig):
+    """Options of blackbox.square."""
+
+    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "demo": {"images": 16, "queries": 50},
+        "standard": {"images": 64, "queries": 1000},
+    }
+
+    queries: int = Field(5000, ge=1, description="proposals of Square")
+    margin: float = Field(0.002, ge=0, description="tolerated lead of the black box, share of images")
+
+
+@dataclass(frozen=True)
+class BlackboxSquare:
+    """Square (arXiv 1912.00049) breaks no more images than the attack under audit, which sees gradients."""
+
+    config: BlackboxSquareConfig = field(default_factory=BlackboxSquareConfig)
+    info = CheckInfo("blackbox.square", (10,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        subject = subject.first(self.config.images)
+        if subject.attack.info.access != "gradient":
+            raise NotRun(f"attack '{subject.attack.info.name}' is no white-box attack")
+        if subject.norm == "L1":
+            raise NotRun("Square knows Linf and L2 only")
+        own = context.attempt(subject)
+        square = context.attempt(subject, Square(subject.norm, subject.eps, queries=self.config.queries))
+        status, difference = fallen(own.right, square.right, margin=self.config.margin)
+        return self.info.finding(
+            status,
+            f"robust accuracy {percent(own.accuracy)} in white box, {percent(square.accuracy)} under Square with "
+            f"{self.config.queries} queries" + ("" if status == "pass" else ": gradients are masked"),
+            white=own.accuracy,
+            black=square.accuracy,
+            p=difference.p,
+        )

@@ -1,0 +1,64 @@
+"""How checks compare two figures per image, and the options they share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlvgm.paired import Difference, paired_difference
+from mlvgm.protocols.check import Status
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SURE, LIKELY = 0.005, 0.01
+
+
+class CheckConfig(BaseModel):
+    """Options of every check that runs on images."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: int | None = Field(None, ge=1, description="first images it uses; all if null")
+
+
+def fallen(before: Tensor, after: Tensor, *, margin: float) -> tuple[Status, Difference]:
+    """Whether ``after`` is lower than ``before`` by more than ``margin``: fail if that is sure, warn if likely.
+
+    Sure and likely are 0.5 % and 1 % of a paired randomisation test, so that the noise of few images fails nothing.
+
+    Args:
+        before: (n,) shares of right decisions.
+        after: (n,) of the same images.
+        margin: tolerated fall of the mean.
+    """
+    difference = paired_difference(before, after)
+    if difference.fall <= margin or difference.p > LIKELY:
+        return "pass", difference
+    return ("fail" if difference.p < SURE else "warn"), difference
+
+
+def changed(before: Tensor, after: Tensor, *, margin: float) -> tuple[Status, Difference]:
+    """The same in both directions, for figures that must agree."""
+    down, difference = fallen(before, after, margin=margin)
+    up, _ = fallen(after, before, margin=margin)
+    return worst(down, up), difference
+
+
+def worst(*statuses: Status) -> Status:
+    """The gravest.
+
+    >>> worst("pass", "fail", "warn"), worst()
+    ('fail', 'pass')
+    """
+    order: tuple[Status, ...] = ("pass", "not run", "warn", "fail")
+    return max(statuses, key=order.index, default="pass")
+
+
+def percent(value: float | Tensor) -> str:
+    """
+    >>> percent(0.256)
+    '25.6 %'
+    """
+    return f"{100 * float(value):.1f} %"

@@ -1,0 +1,64 @@
+"""compliance: what the attack returns is within its rules, and survives 8 bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import Field
+
+from mlvgm.harness import perturbation_norm
+from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent
+
+if TYPE_CHECKING:
+    from mlvgm.attempts import AuditContext
+
+
+class ComplianceConfig(CheckConfig):
+    """Options of compliance."""
+
+    tolerance: float = Field(1e-6, ge=0, description="over the radius and the box, beside 1e-5 of the radius")
+    margin: float = Field(0.05, ge=0, description="tolerated rise of robust accuracy after rounding to 8 bits")
+
+
+@dataclass(frozen=True)
+class Compliance:
+    """Type, shape, finiteness, box and norm of everything the attack returned and of what was scored; uint8 re-test."""
+
+    config: ComplianceConfig = field(default_factory=ComplianceConfig)
+    info = CheckInfo("compliance", (18,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        own, images = context.attempt(subject), subject.images
+        eps, slack = own.info.eps, self.config.tolerance
+        problems, largest = [], 0.0
+        for what, found in (*(("the attack returned", each) for each in own.returned), ("scored", own.attacked.images)):
+            if found.dtype != torch.float32 or found.shape != images.shape:
+                problems.append(f"{what} {found.dtype} {tuple(found.shape)}")
+                continue
+            if not bool(found.isfinite().all()):
+                problems.append(f"{what} NaN or infinite pixels")
+            low, high = float(found.min()), float(found.max())
+            if low < -slack or high > 1 + slack:
+                problems.append(f"{what} values in [{low:.4g}, {high:.4g}]")
+            norm = float(perturbation_norm(found, images, own.info.norm).max())
+            largest = max(largest, norm)
+            if eps is not None and norm > eps * (1 + 1e-5) + slack:
+                problems.append(f"{what} a perturbation of {own.info.norm} norm {norm:.6g}, allowed are {eps:.6g}")
+        values = {"largest_norm": largest, "eps": eps, "norm": own.info.norm}
+        if problems:
+            return self.info.finding("fail", "; ".join(dict.fromkeys(problems)), **values)
+        rounded = (own.attacked.images * 255).round() / 255
+        right, _ = context.score(subject, rounded)
+        status, _ = fallen(right, own.right, margin=self.config.margin)
+        lost = status != "pass"
+        return self.info.finding(
+            "warn" if lost else "pass",
+            f"type, shape and box are right, largest {own.info.norm} norm {largest:.4g}; robust accuracy "
+            f"{percent(own.accuracy)}, {percent(right.mean())} after rounding to 8 bits"
+            + (": part of the success does not survive an image file" if lost else ""),
+            rounded=float(right.mean()),
+            **values,
+        )

@@ -1,0 +1,79 @@
+"""eot.converged: gradients average enough draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from pydantic import Field
+
+from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm.target import Target
+from mlvgm_robust.attacks.losses import margin as margin_loss
+from mlvgm_robust.checks.comparison import LIKELY, CheckConfig, fallen, percent
+
+if TYPE_CHECKING:
+    from mlvgm.attempts import AuditContext
+
+
+class EotConvergedConfig(CheckConfig):
+    """Options of eot.converged."""
+
+    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"images": 16}}
+
+    cosine: float = Field(0.3, ge=-1, le=1, description="least mean cosine of two independent gradients")
+    doublings: int = Field(1, ge=0, description="how often the attack is repeated with twice the draws")
+    margin: float = Field(0.01, ge=0, description="fall of robust accuracy in the last doubling that is no change")
+
+
+@dataclass(frozen=True)
+class EotConverged:
+    """Two gradients from independent draws point the same way, and twice the draws break no more images.
+
+    The default of 0.3 and the doubling follow the practice around EoT-PGD (Lee & Kim, arXiv 2308.16258).
+    """
+
+    config: EotConvergedConfig = field(default_factory=EotConvergedConfig)
+    info = CheckInfo("eot.converged", (4,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        if not subject.defence.stochastic:
+            return self.info.finding("pass", "deterministic: one draw is exact")
+        subject = subject.first(self.config.images)
+        cosine = _cosine(subject)
+        curve = {subject.protocol.eot: context.attempt(subject)}
+        for _ in range(self.config.doublings):
+            eot = 2 * max(curve)
+            curve[eot] = context.attempt(subject, protocol=replace(subject.protocol, eot=eot))
+        robust = {eot: attempt.accuracy for eot, attempt in curve.items()}
+        moved = False
+        if len(curve) > 1:
+            before, after = (curve[eot].right for eot in sorted(curve)[-2:])
+            _, difference = fallen(before, after, margin=self.config.margin)
+            moved = difference.fall > self.config.margin and difference.p < LIKELY
+        figures = ", ".join(f"{percent(value)} with {eot} draws" for eot, value in robust.items())
+        return self.info.finding(
+            "warn" if moved or cosine < self.config.cosine else "pass",
+            f"two gradients of {subject.protocol.eot} draws have cosine {cosine:.2f}; robust accuracy {figures}"
+            + ("; more draws are needed" if moved or cosine < self.config.cosine else ""),
+            cosine=cosine,
+            robust=robust,
+        )
+
+
+def _cosine(subject: Subject) -> float:
+    protocol = subject.protocol
+    found = []
+    for purpose in ("audit/first", "audit/second"):
+        target = Target(
+            subject.defence,
+            samples=subject.samples,
+            seed=protocol.seed,
+            purpose=purpose,
+            memory=protocol.memory,
+            gradient=protocol.gradient,
+        )
+        found.append(target.gradient(subject.images, margin_loss, subject.labels, draws=protocol.eot)[1].flatten(1))
+    return float(torch.nn.functional.cosine_similarity(*found, dim=1).mean())

@@ -1,0 +1,100 @@
+"""failure.indicators: signs, image by image, that an attack failed for reasons of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from pydantic import Field
+
+from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm.target import Target
+from mlvgm_robust.attacks.geometry import project, steepest
+from mlvgm_robust.attacks.losses import margin as margin_loss
+from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent, worst
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mlvgm.attempts import AuditContext
+
+
+class FailureIndicatorsConfig(CheckConfig):
+    """Options of failure.indicators."""
+
+    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"images": 24}}
+
+    steps: int = Field(10, ge=1, description="plain steps from where the attack stopped")
+    margin: float = Field(0.05, ge=0, description="tolerated share of images that they break in addition")
+    unavailable: float = Field(0.01, ge=0, le=1, description="tolerated share of images without a gradient")
+    unstable: float = Field(0.1, ge=0, le=1, description="tolerated share of images on which draws disagree evenly")
+
+
+@dataclass(frozen=True)
+class FailureIndicators:
+    """Unavailable gradient, unstable predictions, and an attack that stopped while the loss still rose.
+
+    After Pintor et al. (arXiv 2106.09947). From each image the attack returned, a few plain steps up the margin go on;
+    if they break more, the attack has stopped too early, whatever the reason. Silent success cannot be seen from
+    outside, but is caught by the same: the steps find it again. Transfer and unbounded failure are
+    ``transfer.undefended`` and ``sanity.unbounded``.
+    """
+
+    config: FailureIndicatorsConfig = field(default_factory=FailureIndicatorsConfig)
+    info = CheckInfo("failure.indicators", (13,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        subject = subject.first(self.config.images)
+        eps = subject.eps
+        own = context.attempt(subject)
+        robust = own.attacked.robust
+        unstable = (robust.single - 0.5).abs() < 0.15
+        further, losses, gone = _continued(subject, own.attacked.images, steps=self.config.steps, eps=eps)
+        before, _ = context.score(subject, own.attacked.images, purpose="audit/continued")
+        after, _ = context.score(subject, further, purpose="audit/continued")
+        status, difference = fallen(before, after, margin=self.config.margin)
+        stopped = (before - after) > 0.5
+        statuses = [status]
+        statuses += ["warn"] if float(gone.double().mean()) > self.config.unavailable else []
+        noisy = subject.defence.stochastic and subject.defence.votes == 1
+        statuses += ["warn"] if noisy and float(unstable.double().mean()) > self.config.unstable else []
+        return self.info.finding(
+            worst(*statuses),
+            f"{self.config.steps} plain steps on from where the attack stopped take robust accuracy from "
+            f"{percent(before.mean())} to {percent(after.mean())}"
+            + ("" if status == "pass" else ": it stopped too early")
+            + f"; no gradient for {percent(gone.double().mean())} of images, draws disagree on "
+            f"{percent(unstable.double().mean())}",
+            stopped_early=stopped.tolist(),
+            unavailable_gradient=gone.tolist(),
+            unstable=unstable.tolist(),
+            loss=losses,
+            p=difference.p,
+        )
+
+
+def _continued(subject: Subject, images: Tensor, *, steps: int, eps: float) -> tuple[Tensor, list[float], Tensor]:
+    """Where plain ascent of the margin leads from ``images``, mean losses, and whether there was no gradient."""
+    protocol, point = subject.protocol, images
+    target = Target(
+        subject.defence,
+        samples=subject.samples,
+        seed=protocol.seed,
+        purpose="audit/continued",
+        eot=protocol.eot,
+        memory=protocol.memory,
+        gradient=protocol.gradient,
+    )
+    losses, gone = [], torch.ones(len(images), dtype=torch.bool, device=images.device)
+    for step in range(steps):
+        try:
+            loss, gradient, _ = target.gradient(point, margin_loss, subject.labels)
+        except RuntimeError:  # autograd has found no way
+            break
+        losses.append(float(loss.mean()))
+        gone &= ~(gradient != 0).flatten(1).any(1)
+        size = 0.4 * eps * (1 - step / steps)
+        point = project(point + size * steepest(gradient, subject.norm), subject.images, norm=subject.norm, eps=eps)
+    return point, losses, gone

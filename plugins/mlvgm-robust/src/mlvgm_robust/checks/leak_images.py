@@ -1,0 +1,67 @@
+"""leak.images: the defence does not know the very images it is tested on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from mlvgm.attempts import worth
+from mlvgm.harness import score
+from mlvgm.noise import Keys, uniform
+from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm_robust.checks.comparison import CheckConfig, changed, percent, worst
+
+if TYPE_CHECKING:
+    from mlvgm.attempts import AuditContext
+
+
+class LeakImagesConfig(CheckConfig):
+    """Options of leak.images."""
+
+    margin: float = Field(0.05, ge=0, description="tolerated change of accuracy under a change of images nobody sees")
+    gap: float = Field(0.1, ge=0, description="tolerated lead over images that are not in the evaluation")
+
+
+@dataclass(frozen=True)
+class LeakImages:
+    """Accuracy survives half a grey level of noise, and is that of other images of the same kind.
+
+    A defence that recognises its test images, and answers from memory, loses that memory in both.
+    """
+
+    config: LeakImagesConfig = field(default_factory=LeakImagesConfig)
+    info = CheckInfo("leak.images")
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        subject = subject.first(self.config.images)
+        keys = Keys.of(seed=subject.protocol.seed, purpose="audit/touched", samples=subject.samples)
+        touch = (uniform(keys, "touch", subject.images.shape[1:]).to(subject.images) - 0.5) / 255
+        known, _ = context.score(subject, subject.images, purpose="audit/untouched")
+        touched, _ = context.score(subject, (subject.images + touch).clamp(0, 1), purpose="audit/touched")
+        moved, _ = changed(known, touched, margin=self.config.margin)
+        said = f"clean accuracy {percent(known.mean())}, {percent(touched.mean())} with half a grey level of noise"
+        values = {"known": float(known.mean()), "touched": float(touched.mean())}
+        statuses = [moved]
+        if subject.reserve is not None:
+            images, labels = subject.reserve
+            scores = score(
+                subject.defence,
+                images,
+                labels,
+                samples=[-2 - row for row in range(len(images))],
+                protocol=subject.protocol,
+                purpose="audit/reserve",
+            )
+            other = worth(scores, subject.defence.votes if subject.defence.stochastic else 1)
+            values["reserve"] = float(other.mean())
+            gap = values["known"] - values["reserve"]
+            error = sqrt(float(known.var()) / len(known) + float(other.var()) / len(other))
+            statuses.append("fail" if gap > self.config.gap and gap > 3 * error else "pass")
+            said += f", {percent(other.mean())} on {len(images)} images outside the evaluation"
+        verdict = worst(*statuses)
+        return self.info.finding(
+            verdict, said + ("" if verdict == "pass" else ": the defence recognises its test images"), **values
+        )

@@ -1,0 +1,96 @@
+"""loss.sane: logits, of a scale that does not saturate the loss, and no other loss does better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from pydantic import Field
+
+from mlvgm.noise import Keys
+from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Status, Subject, adjusted, effort
+from mlvgm_robust.attacks.apgd_ce import ApgdCe
+from mlvgm_robust.attacks.apgd_dlr import ApgdDlr
+from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent, worst
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mlvgm.attempts import AuditContext
+    from mlvgm.protocols.attack import Attack
+
+
+class LossSaneConfig(CheckConfig):
+    """Options of loss.sane."""
+
+    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"images": 16, "iterations": 20}}
+
+    saturated: float = Field(
+        0.05, ge=0, le=1, description="tolerated share of images with a cross-entropy of exactly 0"
+    )
+    margin: float = Field(0.02, ge=0, description="tolerated lead of another loss, share of images")
+    iterations: int = Field(100, ge=1, description="of the attacks on the other losses")
+
+
+@dataclass(frozen=True)
+class LossSane:
+    """The defence answers with logits, and cross-entropy and DLR (the margin where K < 3) break no more images.
+
+    Probabilities in place of logits, and logits so large that their softmax rounds to 1, make the gradient of the
+    cross-entropy vanish and a defence look robust (arXiv 1902.06705, section 5.4; arXiv 2003.01690, section 4).
+    """
+
+    config: LossSaneConfig = field(default_factory=LossSaneConfig)
+    info = CheckInfo("loss.sane", (11,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        subject = subject.first(self.config.images)
+        logits = _logits(subject)
+        scale, saturated = _scale(logits), _saturated(logits)
+        values = {"scale": scale, "saturated": saturated, "classes": logits.shape[1]}
+        said = f"largest logit minus third {scale:.3g}; cross-entropy is exactly 0 for {percent(saturated)} of images"
+        if are_probabilities(logits):
+            return self.info.finding(
+                "fail", f"outputs are probabilities, not logits: each row sums to 1; {said}", **values
+            )
+        statuses: list[Status] = ["warn" if saturated > self.config.saturated else "pass"]
+        if subject.norm != "L1":
+            own = context.attempt(subject)
+            for attack in self._others(subject):
+                other = context.attempt(subject, attack)
+                values[attack.info.name] = other.accuracy
+                status, _ = fallen(own.right, other.right, margin=self.config.margin)
+                # Saturation that another loss gets around is masking; another loss that is luckier is a caveat.
+                statuses.append("warn" if status == "fail" and saturated <= self.config.saturated else status)
+                said += f"; {attack.info.name} leaves {percent(other.accuracy)} of {percent(own.accuracy)}"
+        return self.info.finding(worst(*statuses), said, **values)
+
+    def _others(self, subject: Subject) -> list[Attack]:
+        info, count = subject.attack.info, self.config.iterations
+        try:
+            count = getattr(subject.attack, effort(subject.attack)) if info.access == "gradient" else count
+            return [adjusted(kind(subject.norm, subject.eps), iterations=count) for kind in (ApgdCe, ApgdDlr)]
+        except NotRun:
+            return []
+
+
+def _logits(subject: Subject) -> Tensor:
+    keys = Keys.of(seed=subject.protocol.seed, purpose="audit/logits", samples=subject.samples)
+    with torch.no_grad():
+        return subject.defence.draw(subject.images, keys)[:, 0]
+
+
+def are_probabilities(logits: Tensor) -> bool:
+    """Whether every row is non-negative and sums to 1."""
+    return bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones_like(logits[:, 0]), atol=1e-4)
+
+
+def _scale(logits: Tensor) -> float:
+    largest = logits.topk(min(3, logits.shape[1]), dim=1).values
+    return float((largest[:, 0] - largest[:, -1]).median())
+
+
+def _saturated(logits: Tensor) -> float:
+    return float((logits.log_softmax(1).amax(1) == 0).double().mean())

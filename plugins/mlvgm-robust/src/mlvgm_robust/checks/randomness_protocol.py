@@ -1,0 +1,53 @@
+"""randomness.protocol: what fresh noise, votes and known noise are worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm_robust.checks.comparison import CheckConfig, percent
+from mlvgm_robust.checks.known_noise import KnownNoise
+
+if TYPE_CHECKING:
+    from mlvgm.attempts import AuditContext
+
+
+class RandomnessProtocolConfig(CheckConfig):
+    """Options of randomness.protocol."""
+
+    margin: float = Field(0.1, ge=0, description="how much lower accuracy under known noise may be")
+
+
+@dataclass(frozen=True)
+class RandomnessProtocol:
+    """Three numbers: single fresh draws, the vote, and an attacker who knows the draw (deterministic white box).
+
+    Known noise that does much more damage says that the robustness is in the secrecy of the noise (arXiv 2505.22839).
+    """
+
+    config: RandomnessProtocolConfig = field(default_factory=RandomnessProtocolConfig)
+    info = CheckInfo("randomness.protocol", (5,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        if not subject.defence.stochastic:
+            return self.info.finding("pass", "deterministic: fresh, voted and known noise are one")
+        subject.replayed()
+        subject = subject.first(self.config.images)
+        own = context.attempt(subject).attacked.robust
+        known = context.attempt(subject, defence=KnownNoise.of(subject.defence, seed=subject.protocol.seed)).accuracy
+        fresh, vote = float(own.single.mean()), float(own.right.double().mean())
+        secret = known < fresh - self.config.margin
+        return self.info.finding(
+            "warn" if secret else "pass",
+            f"robust accuracy {percent(fresh)} of single fresh draws, {percent(vote)} of {subject.defence.votes} "
+            f"votes, {percent(known)} where the attacker knows the draw"
+            + (": part of the robustness is the secrecy of the noise" if secret else ""),
+            fresh=fresh,
+            vote=vote,
+            votes=subject.defence.votes,
+            known=known,
+            draws=subject.protocol.score,
+        )

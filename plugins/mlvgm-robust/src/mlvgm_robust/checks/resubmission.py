@@ -1,0 +1,81 @@
+"""resubmission: what an attacker gains who may try again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from pydantic import Field
+
+from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm.target import Target
+from mlvgm_robust.checks.comparison import CheckConfig, percent
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mlvgm.attempts import AuditContext
+
+
+class ResubmissionConfig(CheckConfig):
+    """Options of resubmission."""
+
+    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"attempts": (1, 3, 10), "images": 16}}
+
+    attempts: tuple[int, ...] = Field((1, 10, 100), min_length=1, description="how often an image may be submitted")
+    margin: float = Field(0.1, ge=0, description="extra fall against the clean curve that needs a caveat")
+
+
+@dataclass(frozen=True)
+class Resubmission:
+    """Share of images that every one of N decisions on fresh noise gets right, adversarial beside clean.
+
+    The clean curve falls too: without it, worst of N counts the noise of the defence as the attacker's success.
+    """
+
+    config: ResubmissionConfig = field(default_factory=ResubmissionConfig)
+    info = CheckInfo("resubmission", (7,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        if not subject.defence.stochastic:
+            return self.info.finding("pass", "deterministic: every submission gets the same answer")
+        subject = subject.first(self.config.images)
+        adversarial = context.attempt(subject).attacked.images
+        most = max(self.config.attempts)
+        curves = {
+            name: _decisions(subject, images, count=most, purpose=name)
+            for name, images in (("clean", subject.images), ("adversarial", adversarial))
+        }
+        worst = {
+            name: {count: float(right[:, :count].all(1).double().mean()) for count in self.config.attempts}
+            for name, right in curves.items()
+        }
+        first = min(self.config.attempts)
+        falls = {name: curve[first] - curve[most] for name, curve in worst.items()}
+        exposed = falls["adversarial"] > falls["clean"] + self.config.margin
+        text = ", ".join(
+            f"{percent(worst['adversarial'][count])} of {count} (clean {percent(worst['clean'][count])})"
+            for count in self.config.attempts
+        )
+        return self.info.finding(
+            "warn" if exposed else "pass",
+            f"images right in every decision: {text}" + ("; repeated submission pays" if exposed else ""),
+            worst_of=worst,
+        )
+
+
+def _decisions(subject: Subject, images: Tensor, *, count: int, purpose: str) -> Tensor:
+    """(n, count) bool: fresh deployed decisions."""
+    protocol, defence = subject.protocol, subject.defence
+    target = Target(
+        defence,
+        samples=subject.samples,
+        seed=protocol.seed,
+        purpose=f"audit/resubmission/{purpose}",
+        memory=protocol.memory,
+    )
+    with torch.no_grad():
+        votes = [defence.vote(target(images, draws=defence.votes)) for _ in range(count)]
+    return torch.stack([vote.argmax(1) == subject.labels for vote in votes], 1)

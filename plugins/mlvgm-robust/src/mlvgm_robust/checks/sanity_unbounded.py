@@ -1,0 +1,67 @@
+"""sanity.unbounded: an attack without a bound breaks everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject, adjusted, effort
+from mlvgm.statistics import wilson
+from mlvgm_robust.checks.comparison import CheckConfig, percent
+
+if TYPE_CHECKING:
+    from mlvgm.attempts import AuditContext
+
+
+class SanityUnboundedConfig(CheckConfig):
+    """Options of sanity.unbounded."""
+
+    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "demo": {"images": 16, "iterations": (20, 100)},
+        "standard": {"images": 32},
+    }
+
+    images: int | None = Field(64, ge=1, description="first images it uses; all if null")
+    iterations: tuple[int, ...] = Field(
+        (100,), min_length=1, description="iterations, the next number only where the last was not enough"
+    )
+
+
+@dataclass(frozen=True)
+class SanityUnbounded:
+    """In a ball that holds the whole box, robust accuracy is at most 1/K (Carlini et al., arXiv 1902.06705, 4.3)."""
+
+    config: SanityUnboundedConfig = field(default_factory=SanityUnboundedConfig)
+    info = CheckInfo("sanity.unbounded", (8,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        subject = subject.first(self.config.images)
+        pixels = subject.images[0].numel()
+        radius = {"Linf": 1.0, "L2": pixels**0.5, "L1": float(pixels)}[subject.norm]
+        chance = 1 / subject.defence.classes
+        if subject.attack.info.eps is None:
+            attempts = [context.attempt(subject)]
+            told = "without a radius"
+        else:
+            attempts, told = [], f"in {subject.norm} radius {radius:g}"
+            for count in self.config.iterations:
+                wide = adjusted(subject.attack, eps=radius)
+                with suppress(NotRun):  # an attack without such an option works as long as it does
+                    wide = adjusted(wide, **{effort(wide): count})
+                attempts.append(context.attempt(subject, wide))
+                if attempts[-1].accuracy <= chance:
+                    break
+        accuracy = min(attempt.accuracy for attempt in attempts)
+        low = wilson(accuracy * len(subject), len(subject)).low
+        return self.info.finding(
+            "pass" if low <= chance else "fail",
+            f"{told} robust accuracy is {percent(accuracy)}, chance {percent(chance)}"
+            + ("" if low <= chance else ": the attack does not work"),
+            robust=accuracy,
+            chance=chance,
+            images=len(subject),
+        )

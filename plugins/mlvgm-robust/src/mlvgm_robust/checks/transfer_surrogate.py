@@ -1,0 +1,61 @@
+"""transfer.surrogate: images that fool a like purifier must not beat the white box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, is_dataclass, replace
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
+from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent
+
+if TYPE_CHECKING:
+    from mlvgm.attempts import AuditContext
+    from mlvgm.defence import Defence
+
+
+class TransferSurrogateConfig(CheckConfig):
+    """Options of transfer.surrogate."""
+
+    images: int | None = Field(None, ge=1, description="first images it uses; all if null")
+    margin: float = Field(0.002, ge=0, description="tolerated lead of the transfer, share of images")
+
+
+@dataclass(frozen=True)
+class TransferSurrogate:
+    """What the attack finds on the same purifier with other alphas breaks no more images of the defence.
+
+    The surrogate reconstructs (all alphas 0); a purifier that already does resamples by half.
+    """
+
+    config: TransferSurrogateConfig = field(default_factory=TransferSurrogateConfig)
+    info = CheckInfo("transfer.surrogate", (10,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        subject = subject.first(self.config.images)
+        surrogate = with_other_alphas(subject.defence)
+        own, other = context.attempt(subject), context.attempt(subject, defence=surrogate)
+        right, _ = context.score(subject, other.attacked.images)
+        status, difference = fallen(own.right, right, margin=self.config.margin)
+        return self.info.finding(
+            status,
+            f"robust accuracy {percent(own.accuracy)} in white box, {percent(right.mean())} under transfer from the "
+            "same purifier with other alphas",
+            white=own.accuracy,
+            transfer=float(right.mean()),
+            p=difference.p,
+        )
+
+
+def with_other_alphas(defence: Defence) -> Defence:
+    """The defence whose purifier keeps every latent, or half of each where it already does.
+
+    Raises:
+        NotRun: its purifier has no alphas.
+    """
+    alphas = getattr(defence.purifier, "alphas", None)
+    if not (isinstance(alphas, tuple) and alphas and is_dataclass(defence.purifier)):
+        raise NotRun("the purifier has no alphas")
+    other = (0.0 if any(alphas) else 0.5,) * len(alphas)
+    return replace(defence, purifier=replace(defence.purifier, alphas=other))

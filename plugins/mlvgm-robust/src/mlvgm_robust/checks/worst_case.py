@@ -1,0 +1,67 @@
+"""worst.case: per image, the best of all attacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import Field
+
+from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm.statistics import wilson
+from mlvgm_robust.checks.comparison import CheckConfig, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from mlvgm.attempts import Attempt, AuditContext
+
+
+class WorstCaseConfig(CheckConfig):
+    """Options of worst.case."""
+
+    margin: float = Field(0.02, ge=0, description="how far below the attack under audit the worst case may be")
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """Robust accuracy against every attack the audit has run on all images, whichever does best on each.
+
+    Per image the attack with the highest chance on the selection draws counts, with its own score: the worst score of
+    many would count luck. The result must not depend on the order of the attacks.
+    """
+
+    config: WorstCaseConfig = field(default_factory=WorstCaseConfig)
+    info = CheckInfo("worst.case", (15,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        subject = subject.first(self.config.images)
+        own = context.attempt(subject)
+        attempts = context.attempts(subject)
+        forwards, backwards = worst_case(attempts), worst_case(attempts[::-1])
+        names = sorted({attempt.info.name for attempt in attempts})
+        accuracy = float(forwards.mean())
+        if not torch.equal(forwards, backwards):
+            return self.info.finding("fail", "the worst case depends on the order of the attacks", attacks=names)
+        lower = own.accuracy - accuracy > self.config.margin
+        interval = wilson(accuracy * len(subject), len(subject)).percent()
+        return self.info.finding(
+            "warn" if lower else "pass",
+            f"worst of {len(attempts)} runs on each image: {interval} %, the attack under audit alone "
+            f"{percent(own.accuracy)}" + ("; report the worst case" if lower else ""),
+            robust=accuracy,
+            own=own.accuracy,
+            attacks=names,
+        )
+
+
+def worst_case(attempts: Sequence[Attempt]) -> Tensor:
+    """(n,) share of right decisions, each image under the attack most likely to break it; ties are averaged."""
+    chances = torch.stack([attempt.attacked.chance.double() for attempt in attempts])
+    right = torch.stack([attempt.right for attempt in attempts])
+    best = chances == chances.amax(0)
+    ordered = torch.where(best, right, torch.nan).sort(0).values  # a sum must not depend on the order either
+    return ordered.nansum(0) / best.sum(0)

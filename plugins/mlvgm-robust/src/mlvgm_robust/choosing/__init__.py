@@ -1,0 +1,1 @@
+"""Ways to choose alphas, one a file."""

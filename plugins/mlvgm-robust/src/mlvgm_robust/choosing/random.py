@@ -1,0 +1,42 @@
+"""Random search: uniform vectors, the best of which is taken (arXiv 2412.03453, official code: "grid search")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlvgm.noise import Keys, uniform
+from mlvgm.protocols.alphas import AlphaProblem, Proposal, Propose, Trial
+
+
+class RandomConfig(BaseModel):
+    """Options of the random search."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    evaluations: int = Field(512, ge=1, description="uniform vectors that are tried; 512 as published")
+
+
+@dataclass(frozen=True)
+class Random:
+    """Independent uniform vectors in [0, 1]^n; each depends on the seed and its number only.
+
+    Args:
+        evaluations: how many.
+    """
+
+    evaluations: int = 512
+
+    def __call__(self, problem: AlphaProblem) -> Propose:
+        def propose(trials: Sequence[Trial]) -> Proposal:
+            keys = Keys.of(seed=problem.seed, purpose="alphas/random", samples=[len(trials)])
+            return Proposal(tuple(uniform(keys, "alphas", (problem.latents,))[0].tolist()), "uniform")
+
+        return propose
+
+
+def build(config: RandomConfig) -> Random:
+    """The method of ``config``."""
+    return Random(config.evaluations)

@@ -1,0 +1,1 @@
+"""Defences of others that ours are compared with, each with its training."""

@@ -1,0 +1,1 @@
+"""A-VAE: a variational auto-encoder with a styled decoder, trained against a critic."""

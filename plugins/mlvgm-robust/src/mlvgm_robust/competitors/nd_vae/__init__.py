@@ -1,0 +1,1 @@
+"""ND-VAE: a hierarchical variational auto-encoder, trained from attacked images to clean ones."""
