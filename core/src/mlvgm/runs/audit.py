@@ -10,14 +10,21 @@ from torch import Tensor
 
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError, unknown
-from mlvgm.harness import Protocol, check_attackable, check_images
+from mlvgm.harness import check_attackable, check_images
 from mlvgm.imported import imported_defence
 from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import build, component, config_class
 from mlvgm.protocols.check import Check, Subject
 from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.data import Dataset, Split
-from mlvgm.runs.build import build_data, build_generators, build_named, build_study, without_encoder
+from mlvgm.runs.build import (
+    build_data,
+    build_generators,
+    build_named,
+    build_study,
+    protocol_of,
+    without_encoder,
+)
 from mlvgm.runs.config import PurifyConfig, ResolvedConfig
 from mlvgm.runs.resolve import resolve, with_default_encoder
 from mlvgm.runs.settings import Setting, Settings, nest
@@ -147,14 +154,7 @@ def build_subject(resolved: ResolvedConfig, *, target: str | None, classifier: b
         defence, replayable = imported_defence(target, images[:4], votes=config.votes, classifier=inside)
         _check_labels(defence, labels, target)
         check_attackable(defence, attack.info, gradient=config.gradient)
-        protocol = Protocol(
-            eot=config.eot,
-            selection=config.selection,
-            score=config.score,
-            seed=config.seed,
-            memory=config.memory,
-            gradient=config.gradient,
-        )
+        protocol = protocol_of(config)
         if inside is None and type(defence) is Defence:
             inside = defence.classifier
     reserve = _reserve(data, config, count=len(samples))

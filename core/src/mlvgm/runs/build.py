@@ -132,7 +132,12 @@ def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = Non
         with torch.no_grad():  # what does not fit the images is refused now, not in the first unit
             defence.draw(probe, Keys.of(seed=config.seed, purpose="probe", samples=samples[:1]))
         defences[row.label] = defence
-    protocol = Protocol(
+    return Study(data, attacks, defences, samples, protocol_of(config))
+
+
+def protocol_of(config: PurifyConfig) -> Protocol:
+    """How attacks are run and scored."""
+    return Protocol(
         eot=config.eot,
         selection=config.selection,
         score=config.score,
@@ -140,7 +145,6 @@ def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = Non
         memory=config.memory,
         gradient=config.gradient,
     )
-    return Study(data, attacks, defences, samples, protocol)
 
 
 def check_device(device: str) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from torch import nn
 
-from mlvgm.errors import ConfigError, InputError
+from mlvgm.errors import InputError
+from mlvgm.imported import import_attribute
 from mlvgm.protocols.data import DataInfo
 from mlvgm_vision.classifiers.frozen import FrozenClassifier, checked
 
@@ -40,7 +38,7 @@ def imported_classifier(config: ImportedConfig, *, data: DataInfo) -> FrozenClas
         ConfigError: there is no such object, or it gives another number of classes than ``data`` has.
         InputError: it is no network, or it fails.
     """
-    network = _find(config.target)
+    network = import_attribute(config.target)
     if not isinstance(network, nn.Module):
         try:
             network = network()
@@ -59,21 +57,3 @@ def imported_classifier(config: ImportedConfig, *, data: DataInfo) -> FrozenClas
         network, classes=data.classes, size=config.size, channels=channels, mean=config.mean, std=config.std
     )
     return checked(classifier, data, name=config.target)
-
-
-def _find(target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    if not module or not attribute:
-        raise ConfigError(f"expected module:attribute, came '{target}'", hint="for example my_models:resnet")
-    try:
-        found: Any = importlib.import_module(module)
-    except Exception as error:  # the user's module may fail in any way
-        raise ConfigError(
-            f"module {module} does not import: {type(error).__name__}: {error}",
-            hint="install it, or put its folder on PYTHONPATH",
-        ) from error
-    for name in attribute.split("."):
-        if not hasattr(found, name):
-            raise ConfigError(f"module {module} has no {attribute}", hint="check the name after the colon")
-        found = getattr(found, name)
-    return found
