@@ -108,14 +108,17 @@ def test_robust_accuracy_of_costly_attacks_is_within_one_image_or_lower(
 
 
 def compare_distances(name: str, own: dict[str, Any], rival: str, other: dict[str, Any], images: int) -> None:
-    """Fail where the rival has the smaller distances: at a radius more images within it, or in the middle."""
+    """Fail where the rival has the smaller distances: at a radius more images within it, or in the middle.
+
+    Radii are quartiles of the rival's successes; at each, one image and 0.1 % of the distance are let pass.
+    """
     broken, near = attacked(name, own, images=images)
     wrong, far = attacked(rival, other, images=images)
     near, far = near.masked_fill(broken, torch.inf), far.masked_fill(wrong, torch.inf)
     assert near.isfinite().sum() >= far.isfinite().sum()
     assert near.median() <= 1.001 * far.median()
     for share in (0.25, 0.5, 0.75):
-        radius = far.quantile(share)
+        radius = far[far.isfinite()].quantile(share)
         assert (near <= 1.001 * radius).sum() >= (far <= radius).sum() - 1
 
 

@@ -130,7 +130,7 @@ def test_checks_take_options_and_may_be_left_out(capsys: pytest.CaptureFixture[s
     ("arguments", "words"),
     [
         (["--only", "sanity.epz"], "unknown check 'sanity.epz' (did you mean 'sanity.eps'?"),
-        (["--set", "check.sanity.eps.radius=1"], "radius: unknown option"),
+        (["--set", "check.sanity.eps.radius=1"], "check.sanity.eps.radius: unknown option"),
         (["--set", "check.nothing.x=1"], "unknown option 'check.nothing.x'"),
         (["--only", "budget", "--skip", "budget"], "no check is left to run"),
         (["nowhere_to_be_found:thing"], "module nowhere_to_be_found does not import"),

@@ -115,3 +115,16 @@ def test_an_edited_configuration_is_refused_on_resume(tmp_path: Path) -> None:
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
     code, err = signalled(signal.SIGINT, cwd=tmp_path)
     assert code == 130 and "mlvgm runs resume run" in err and "Traceback" not in err
+
+
+def test_a_run_that_cannot_grow_stays_as_it_was(tmp_path: Path) -> None:
+    small = ("--purifier", "none", "--attack", "fgsm", "--set", "compare=false", "--set", "block=4", "-n", "6")
+    finish(start("run", "purify", "--quiet", *small, "--threads", "1", "--out", "run", cwd=tmp_path))
+    config = tmp_path / "run" / "config.yaml"
+    before = config.read_text()
+    (tmp_path / "more.yaml").write_text(before.replace("limit: 6", "limit: 8", 1))
+    process = start("runs", "resume", "run", "--config", "more.yaml", cwd=tmp_path)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2 and "not of the samples this run has now" in err and "whole units" in err
+    assert config.read_text() == before
+    finish(start("runs", "resume", "run", "--quiet", cwd=tmp_path))

@@ -87,11 +87,16 @@ def test_a_check_that_breaks_is_not_run_and_says_why() -> None:
     assert [each.status for each in verdict.findings] == ["not run", "not run", "pass", "warn"]
     assert verdict.findings[0].evidence == "it broke: ValueError: no such thing"
     assert verdict.findings[1].evidence == "does not apply"
-    assert verdict.believable
+    assert not verdict.believable, "nobody knows what the broken one would have found"
     assert verdict.sentence == (
-        "believable: yes because 1 check passed and none failed (1 check warn, 2 checks not run)"
+        "believable: no because says: it broke: ValueError: no such thing (1 check warn, 2 checks not run)"
     )
     assert messages[0] == (0, 4, "says") and messages[-1] == (4, 4, "")
+
+
+def test_what_does_not_apply_is_no_reason_to_doubt() -> None:
+    verdict = audit(evaluation(), [Says(NotRun("does not apply")), Says("pass"), Says("warn")])
+    assert verdict.sentence == "believable: yes because 1 check passed and none failed (1 check warn, 1 check not run)"
 
 
 def test_one_failure_or_nothing_at_all_is_no() -> None:

@@ -35,3 +35,9 @@ def test_the_strong_version_is_of_the_same_threat() -> None:
         chosen | collect(assignments=["budget=rigorous"], flags={}, file=None, environ={}), threads=1
     ).config
     assert "strong version" not in small_print(strong, 64) and small_print(strong, 1000) == ""
+
+
+def test_the_strong_version_is_of_the_same_defence() -> None:
+    flags = {"attack.name": "square", "purifier.name": "noise", "compare": False}
+    text = small_print(resolve(collect(assignments=(), flags=flags, file=None, environ={}), threads=1).config, 64)
+    assert "--purifier noise" in text and "--generator" not in text

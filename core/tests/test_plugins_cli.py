@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from fake_site import Site
 from mlvgm.cli import completion
 from mlvgm.cli.main import main
+from mlvgm.errors import ConfigError
+from mlvgm.plugins.load import build
 
 
 @pytest.fixture
@@ -149,3 +152,20 @@ def test_completion_offers_names_that_work(only_site: Site) -> None:
     assert completion.names("attacks")("go") == ["good"]
     assert completion.kinds("at") == ["attacks"]
     assert completion.components("attacks/g") == ["attacks/good"]
+
+
+def test_options_of_a_check_are_printed_as_they_are_set(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("mlvgm_robust")
+    _, out, _ = run(capsys, "plugins", "info", "checks/active.test")
+    assert any(line.startswith("check.active.test.images ") for line in out.splitlines())
+    with pytest.raises(ConfigError, match=r"check\.active\.test\.nothing: unknown option"):
+        build("checks", "active.test", {"nothing": 1})
+
+
+def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(verbs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mlvgm.cli.main.build_app", full)
+    code, out, err = run(capsys, "report", "somewhere")
+    assert (code, out) == (2, "") and err.startswith("error: the disk is full: ") and err.count("\n") == 1

@@ -7,6 +7,7 @@ import hashlib
 import pytest
 
 from mlvgm.errors import ConfigError
+from mlvgm.runs.audit import evaluation_of
 from mlvgm.runs.config import PurifyConfig, checked
 from mlvgm.runs.inputs import unit_configurations
 from mlvgm.runs.protocols import PROTOCOLS, with_protocol
@@ -69,3 +70,11 @@ def test_units_depend_on_the_clamp_and_not_on_the_protocols_name() -> None:
     parts = (one.model_dump_json(exclude=excluded), one.rows[0].model_dump_json(exclude={"note"}))
     text = "\n".join((*parts, one.attacks[0].attack.model_dump_json()))
     assert plain["r", "a"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_first_row_that_nothing_attacks() -> None:
+    rows = [{"label": label, "purifier": {"name": "x"}} for label in ("first", "second")]
+    attacks = [{"label": "a", "attack": {"name": "x"}, "rows": ["second"]}]
+    with pytest.raises(ConfigError, match="'first', which nothing attacks"):
+        config(rows=rows, attacks=attacks, fail_under=0.5)
+    assert [row.label for row in evaluation_of(config(rows=rows, attacks=attacks)).config.rows] == ["second"]

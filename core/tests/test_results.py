@@ -20,6 +20,8 @@ from mlvgm.pipelines.purify import Unit, record
 from mlvgm.pipelines.security_curve import distances, security_curves
 from mlvgm.pipelines.worst_case import UNTOUCHED, point_wise, threats, worst_case
 from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo
+from mlvgm.runs.config import checked
+from mlvgm.runs.execute import results, worst_robust
 from mlvgm.statistics import bootstrap_mean, mean_share, wilson
 from mlvgm.target import Target
 from toys import Additive, Brightness, Shift
@@ -214,3 +216,38 @@ def test_equal_shares_do_not_claim_certainty() -> None:
     assert mean_share(torch.full((8,), 0.25)).value == 0.25
     mixed = torch.tensor([0.0, 0.5, 1.0])
     assert mean_share(mixed) == bootstrap_mean(mixed)
+
+
+def test_the_threshold_is_about_the_worst_case_within_a_radius() -> None:
+    named = {"name": "x"}
+    attacks = [{"label": label, "attack": named} for label in ("one", "other", "near")]
+    config = checked(
+        {
+            "threads": 1,
+            "data": named,
+            "classifier": named,
+            "attacks": attacks,
+            "rows": [{"label": "it", "purifier": named}],
+        }
+    )
+
+    def figures(*given: tuple[str, float | None, list[bool], list[float]]) -> dict[str, Any]:
+        done = {}
+        for attack, eps, robust, distance in given:
+            count = len(robust)
+            done[attack] = {
+                **{"unit": attack, "defence": "it", "attack": attack, "norm_name": "L2", "eps": eps},
+                **{"samples": list(range(count)), "labels": [0] * count, "clean": [True] * count, "robust": robust},
+                **{"clean_single": [1.0] * count, "robust_single": [float(one) for one in robust]},
+                **{"chance": [float(not one) for one in robust], "norm": distance, "violations": [False] * count},
+                **{"forwards": 1, "backwards": 1, "paths": ["exact"], "seconds": 0.0, "decision_seconds": 0.0},
+                "differentiable": True,
+            }
+        return results(config, done)
+
+    far = ("near", None, [False] * 4, [9.0, 0.5, 9.0, 9.0])  # breaks everything, but mostly out of reach
+    fixed = [("one", 1.0, [False, True, True, True], [1.0] * 4), ("other", 1.0, [True, True, False, True], [1.0] * 4)]
+    assert worst_robust(figures(*fixed), "it") == 0.5
+    assert worst_robust(figures(*fixed, far), "it") == 0.25
+    assert worst_robust(figures(fixed[0]), "it") == 0.75
+    assert worst_robust(figures(far), "it") == 0

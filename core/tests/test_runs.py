@@ -68,6 +68,19 @@ def test_images_come_back_bit_by_bit(tmp_path: Path) -> None:
     assert torch.equal(run.read_images("unit")["adversarial"], images)
 
 
+def test_damaged_files_of_a_run_are_named(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run", name="n", config="run: purify\n", environment={})
+    run.write_images("unit", {"a": torch.rand(2, 2)})
+    path = run.path / "images" / "unit.safetensors"
+    path.write_bytes(path.read_bytes()[:10])
+    for unit in ("unit", "gone"):
+        with pytest.raises(InputError, match=f"cannot read images '.*{unit}.safetensors'"):
+            run.read_images(unit)
+    (run.path / "status.json").write_text("{")
+    with pytest.raises(InputError, match=r"status.json' is damaged"):
+        _ = run.state
+
+
 def test_used_and_unwritable_folders_are_refused(tmp_path: Path) -> None:
     make_run(tmp_path / "run")
     with pytest.raises(InputError, match="not empty"):

@@ -8,6 +8,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from mlvgm.box import to_box
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys
 from mlvgm.protocols.classifier import Classifier
@@ -84,7 +85,7 @@ class Defence:
             # Adds exact zeros, which carry the gradient.
             return purified + (images - images.detach()).repeat_interleave(len(keys) // len(images), 0)
         purified = self.purifier.purify(images, self.purifier.noise(keys))
-        return purified.clamp(0, 1) if self.clamp == "hard" else purified
+        return to_box(purified) if self.clamp == "hard" else purified
 
     def draw(self, images: Tensor, keys: Keys, *, backward: Backward = "exact") -> Tensor:
         """Logits of single draws.

@@ -115,6 +115,15 @@ class Detached(Identity):
 
 
 @dataclass(frozen=True)
+class Clamped(Identity):
+    """Clamps by a clamp whose derivative at the edges of the box is 0, as that of recent versions of torch."""
+
+    def purify(self, images: Tensor, noise: Any) -> Tensor:
+        inside = (images > 0) & (images < 1)
+        return super().purify(torch.where(inside, images, images.clamp(0, 1).detach()), noise)
+
+
+@dataclass(frozen=True)
 class Probabilities:
     """The golden classifier with a softmax at its end."""
 

@@ -10,6 +10,7 @@ import pytest
 from audited import (
     SOUND,
     STRONG,
+    Clamped,
     Detached,
     Idle,
     Ill,
@@ -24,6 +25,7 @@ from audited import (
     Tires,
     TooFar,
     checks,
+    find,
     forgetful_judge,
     lucky_judge,
     subject,
@@ -34,6 +36,7 @@ from mlvgm.defence import Defence
 from mlvgm.pipelines.audit import Verdict, audit
 from mlvgm.protocols.check import Subject
 from mlvgm_robust.purifiers.noise import AddNoise
+from mlvgm_robust.purifiers.none import Identity
 
 # What broken evaluations fail; the others only inform, or need many attacks.
 SOUNDNESS = (
@@ -87,6 +90,14 @@ def _knows_images() -> Subject:
     return replace(sound, defence=Defence(knows), classifier=knows)
 
 
+def _banded(purifier: Any) -> Subject:
+    """Images with a black and a white band, as real ones have."""
+    sound = subject(Defence(classifier(), purifier))
+    images = sound.images.clone()
+    images[:, :, :4], images[:, :, -2:] = 0, 1
+    return replace(sound, images=images)
+
+
 def _noisy(attack: Any = STRONG, **options: Any) -> Subject:
     return subject(Defence(classifier(), AddNoise(6.0)), attack, **options)
 
@@ -104,6 +115,7 @@ BROKEN: dict[str, tuple[Callable[[], Subject], tuple[str, ...]]] = {
         lambda: subject(Defence(classifier(), StraightThrough())),
         ("gradient.path",),
     ),
+    "gradient blocked at the edges of the box": (lambda: _banded(Clamped()), ("gradient.path",)),
     "encoder detached": (lambda: subject(Defence(classifier(), Detached())), ("gradient.path",)),
     "encoder detached, some of the image past it": (
         lambda: subject(Defence(classifier(), Detached(0.1))),
@@ -144,3 +156,8 @@ def test_what_is_planted_is_found(name: str) -> None:
     assert {each.check: each.status for each in verdict.findings} == dict.fromkeys(expected, "fail")
     assert not verdict.believable
     assert verdict.sentence.startswith(f"believable: no because {verdict.findings[0].check}: ")
+
+
+@pytest.mark.parametrize("purifier", [Identity(), AddNoise(2.0)])
+def test_clamps_that_let_gradients_pass_at_the_edges_are_believed(purifier: Any) -> None:
+    assert find("gradient.path", _banded(purifier)).status == "pass"

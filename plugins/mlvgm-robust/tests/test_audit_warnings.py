@@ -216,3 +216,33 @@ def test_every_check_has_settings_for_each_budget(name: str) -> None:
     for budget, preset in getattr(config, "BUDGETS", {}).items():
         assert budget in ("demo", "standard", "rigorous")
         assert build("checks", name, preset).info.id == name
+
+
+def test_two_images_cannot_show_that_a_defence_knows_them() -> None:
+    """Two right and two wrong have no spread at all, but are no sure difference."""
+    known = subject(Defence(classifier()), count=2)
+    assert bool((known.defence(known.images).argmax(1) == known.labels).all())
+    reserve = known.images, (known.labels + 1) % 10
+    assert find("leak.images", replace(known, reserve=reserve)).status == "pass"
+    many = subject(Defence(classifier()), count=24)
+    assert find("leak.images", replace(many, reserve=(many.images, (many.labels + 1) % 10))).status == "fail"
+    assert find("leak.images", replace(many.first(1), reserve=reserve)).status == "pass"
+
+
+@dataclass(frozen=True)
+class Remembers(Defence):
+    """Remembers the noise of every pass, by whether a gradient was to flow."""
+
+    seen: dict[bool, set[Any]] | None = None
+
+    def draw(self, images: Tensor, keys: Keys, *, backward: Any = "exact") -> Tensor:
+        assert self.seen is not None
+        self.seen[torch.is_grad_enabled()] |= {(keys.purpose, *row) for row in keys.rows}
+        return super().draw(images, keys, backward=backward)
+
+
+def test_no_step_is_judged_on_the_noise_it_has_climbed() -> None:
+    seen: dict[bool, set[Any]] = {True: set(), False: set()}
+    defence = Remembers(classifier(), AddNoise(2.0), seen=seen)
+    find("failure.indicators", subject(defence, count=4))
+    assert seen[True] and seen[False] and not seen[True] & seen[False]

@@ -8,7 +8,7 @@ from golden_classifier import classifier, run, stored
 
 from mlvgm.defence import Defence
 from mlvgm.protocols.attack import Attack
-from mlvgm_robust.attacks.carlini_wagner import CarliniWagner
+from mlvgm_robust.attacks.carlini_wagner import CarliniWagner, CarliniWagnerConfig, build
 from mlvgm_robust.attacks.deepfool import DeepFool
 from mlvgm_robust.attacks.fgsm import Fgsm
 from mlvgm_robust.attacks.fmn import Fmn
@@ -43,7 +43,7 @@ def test_deepfool_in_the_box_breaks_all_images_no_farther_away() -> None:
 
 
 @pytest.mark.parametrize("attack", [CarliniWagner(), Fmn()], ids=["carlini-wagner", "fmn"])
-def test_all_images_break_no_farther_away_than_the_stored_carlini_and_wagner(attack: Attack) -> None:
+def test_all_images_break_and_most_no_farther_away_than_with_the_stored_carlini_and_wagner(attack: Attack) -> None:
     io, _ = stored()
     adversarial = run(attack, Defence(classifier()), io["x"], io["y"])
     assert adversarial.min() >= 0 and adversarial.max() <= 1
@@ -52,8 +52,19 @@ def test_all_images_break_no_farther_away_than_the_stored_carlini_and_wagner(att
     assert not success.all()
     ratio = (distance(adversarial - io["x"], "L2") / io["cw_l2"])[success]
     assert ratio.mean() < 1 and ratio.median() < 0.98
-    # The stored attack has random starts; on single images they happen on another class's boundary.
+    # The stored attack has random starts; on single images they happen on another class's boundary. So this bounds
+    # their number, and the tests below every image, at settings that start across more boundaries.
     assert (ratio > 1).sum() <= 4
+
+
+@pytest.mark.slow
+def test_the_rigorous_carlini_and_wagner_is_no_farther_away_on_any_image() -> None:
+    io, _ = stored()
+    success = io["cw_success"]
+    attack = build(CarliniWagnerConfig(**CarliniWagnerConfig.BUDGETS["rigorous"]))
+    adversarial = run(attack, Defence(classifier()), io["x"][success], io["y"][success])
+    # 2 % is the tolerance that the stored data state for this attack.
+    assert (distance(adversarial - io["x"][success], "L2") <= 1.02 * io["cw_l2"][success]).all()
 
 
 def test_fmn_with_as_many_starts_as_classes_is_no_farther_away_on_any_image() -> None:

@@ -15,6 +15,7 @@ from torch.distributions import Normal, kl_divergence
 import mlvgm_robust
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys
+from mlvgm.weights.verify import verify
 from mlvgm_robust.attacks.fgsm import Fgsm
 from mlvgm_robust.competitors.nd_vae.architecture import NDVAEArchitecture, load, save
 from mlvgm_robust.competitors.nd_vae.network import NDVAE, residual_kl
@@ -211,3 +212,8 @@ def test_a_card_lies_beside_the_shipped_weights() -> None:
     assert weights.sha256 in file.with_suffix(".md").read_text()
     assert file.stat().st_size < 4_000_000
     assert load(weights.name).architecture.image == (1, 32, 32)
+
+
+def test_shipped_weights_are_verified_by_building() -> None:
+    verdicts = verify(["purifiers/nd-vae"])
+    assert verdicts and all(one.status == "ok" and "builds nd-vae" in one.detail for one in verdicts)

@@ -15,6 +15,7 @@ import mlvgm_vision
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.protocols.data import DataInfo
+from mlvgm.weights.verify import verify
 from mlvgm_vision.classifiers.fashion_cnn import FashionCNN, fold
 from mlvgm_vision.classifiers.frozen import FrozenClassifier, checked
 from mlvgm_vision.classifiers.imported import ImportedConfig, imported_classifier
@@ -295,3 +296,8 @@ def test_networks_that_do_not_take_the_images_are_refused() -> None:
 def test_log_probabilities_are_logits() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.LogSoftmax(1))
     checked(FrozenClassifier(network, classes=3), GREY, name="log-softmax")
+
+
+def test_shipped_weights_are_verified_by_building() -> None:
+    verdicts = verify(["classifiers/fashion-cnn"])
+    assert verdicts and all(one.status == "ok" and "builds fashion-cnn" in one.detail for one in verdicts)

@@ -70,7 +70,7 @@ def audit(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel="Output")] = False,
 ) -> None:
-    """Check whether the robust accuracy of a defence can be believed; exit code 1 if a check fails."""
+    """Check whether the robust accuracy of a defence can be believed; exit code 1 if a check fails or breaks."""
     import os
 
     import torch
@@ -125,7 +125,7 @@ def audit(
     if out is not None:
         say(f"card: {out / 'audit.html'}, {out / 'audit.md'}, {out / 'audit.json'}")
     if not verdict.believable:
-        failed = [finding.check for finding in verdict.of("fail")]
+        failed = [finding.check for finding in (*verdict.of("fail"), *verdict.broken)]
         raise CheckFailed(f"not believable: {', '.join(failed) or 'no check passed'}")
 
 

@@ -16,11 +16,13 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from mlvgm.errors import MlvgmError
+from mlvgm.files import disk_is_full
 
 # Each is a module of this package with ``register(app)`` that imports nothing heavy before a command runs.
 VERBS: tuple[str, ...] = ("run", "runs", "report", "purify", "train", "audit", "weights", "plugins")
 
 _TRACEBACK = "--traceback"
+_NO_SPACE = 2
 _INTERNAL_ERROR = 70
 _INTERRUPTED = 130
 
@@ -62,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     except Exception as error:
+        if isinstance(error, OSError) and disk_is_full(error):
+            _fail(error, f"the disk is full: {error}", _NO_SPACE, show_traceback=_TRACEBACK in arguments)
         message = f"{type(error).__name__}: {error} (a bug in mlvgm or a plugin; {_TRACEBACK} shows where)"
         _fail(error, f"internal error: {message}", _INTERNAL_ERROR, show_traceback=_TRACEBACK in arguments)
 

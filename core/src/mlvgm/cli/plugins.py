@@ -150,9 +150,11 @@ def _print_description(described: dict[str, Any]) -> None:
         ("capabilities", capabilities),
     ]
     print_columns([(name, value) for name, value in rows if value])
+    # Many checks run at once, so their options are told apart by name.
+    owner = noun(described["kind"]) + (f".{described['name']}" if described["kind"] == "checks" else "")
     options = [
         (
-            f"{noun(described['kind'])}.{option['name']}",
+            f"{owner}.{option['name']}",
             option["type"],
             option["default"] or "required",
             option["bounds"],

@@ -71,7 +71,7 @@ def purify(
     config: Annotated[Path | None, typer.Option(help="YAML file of options.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory to make.", rich_help_panel="Output")] = None,
     fail_under: Annotated[
-        float | None, typer.Option(help="Exit 1 if the first row's robust accuracy is lower.", rich_help_panel="Output")
+        float | None, typer.Option(help="Exit 1 if the first row's worst case is lower.", rich_help_panel="Output")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, load no weights.")] = False,
     json_output: Annotated[
@@ -175,7 +175,7 @@ def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json
     from mlvgm.cli.output import emit_json, json_ready, print_results, progress_bar, say
     from mlvgm.errors import CheckFailed
     from mlvgm.plugins.hooks import Hooks
-    from mlvgm.runs.execute import execute
+    from mlvgm.runs.execute import execute, worst_robust
     from mlvgm.runs.plan import small_print
     from mlvgm.runs.report import write_report
 
@@ -207,13 +207,12 @@ def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json
     if config.protocol == "rigorous":
         _audit(config, run, quiet=quiet)
     first = config.rows[0].label
-    robust = min(row["robust"]["value"] for row in result["rows"] if row["label"] == first)
-    if config.fail_under is not None and robust < config.fail_under:
+    if config.fail_under is not None and (robust := worst_robust(result, first)) < config.fail_under:
         raise CheckFailed(f"robust accuracy {robust:.3f} of '{first}' is below {config.fail_under}")
 
 
 def _audit(config: Any, run: RunDirectory, *, quiet: bool) -> None:
-    """Audit the first defence under its first attack; the card is in the run's folder ``audit``."""
+    """Audit the first attacked defence under its first attack; the card is in the run's folder ``audit``."""
     from mlvgm.attempts import AuditContext
     from mlvgm.cli.output import progress_bar, say
     from mlvgm.errors import CheckFailed

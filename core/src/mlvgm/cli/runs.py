@@ -81,6 +81,7 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool
     from mlvgm.cli.run import finish
     from mlvgm.runs.build import build_study
     from mlvgm.runs.config import load_config
+    from mlvgm.runs.execute import all_units, check_samples
     from mlvgm.runs.inputs import check_unchanged, file_hashes
     from mlvgm.runs.plan import purify_plan
     from mlvgm.runs.rundir import RunDirectory, environment
@@ -97,6 +98,7 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool
         if workers.leads and before.get(key) not in (None, now[key]):
             say(f"warning: {key} differ from when the run began; decisions may differ too")
     study = build_study(config)
+    check_samples(all_units(config, study.samples), directory.finished())  # before its configuration is replaced
     if grown is not None and workers.leads:
         with directory.keeping_records():
             directory.write_config(grown.to_yaml())

@@ -24,8 +24,13 @@ class Verdict:
 
     @property
     def believable(self) -> bool:
-        """No check failed, and at least one passed."""
-        return not self.of("fail") and bool(self.of("pass"))
+        """No check failed or broke, and at least one passed."""
+        return not self.of("fail") and not self.broken and bool(self.of("pass"))
+
+    @property
+    def broken(self) -> tuple[Finding, ...]:
+        """Checks that broke instead of answering: nobody knows what they would have found."""
+        return tuple(finding for finding in self.of("not run") if "error" in finding.values)
 
     @property
     def sentence(self) -> str:
@@ -35,7 +40,7 @@ class Verdict:
         'believable: yes because 1 check passed and none failed'
         """
         failed, passed = self.of("fail"), self.of("pass")
-        reason = "; ".join(f"{finding.check}: {finding.evidence}" for finding in failed)
+        reason = "; ".join(f"{finding.check}: {finding.evidence}" for finding in (*failed, *self.broken))
         if not reason:
             reason = f"{_checks(passed)} passed and none failed" if passed else "no check passed"
         others = [f"{_checks(self.of('warn'))} warn" if self.of("warn") else ""]
@@ -56,6 +61,8 @@ def audit(
     progress: Callable[[int, int, str], None] = lambda done, total, check: None,
 ) -> Verdict:
     """Run checks in order, each on its own: one that cannot run or breaks is ``not run`` and says why.
+
+    One that breaks makes the verdict no: an attack that crashes everywhere has shown nothing.
 
     Args:
         subject: what is audited.
@@ -79,4 +86,4 @@ def _isolated(check: Check, subject: Subject, context: AuditContext) -> Finding:
         return check.info.finding("not run", str(reason))
     except Exception as error:  # a check, an attack or a module of other people may fail in any way
         text = " ".join(str(error).split())
-        return check.info.finding("not run", f"it broke: {type(error).__name__}: {text}")
+        return check.info.finding("not run", f"it broke: {type(error).__name__}: {text}", error=type(error).__name__)

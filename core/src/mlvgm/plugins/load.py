@@ -168,7 +168,9 @@ def build(
     """
     resolved = component(kind, reference, index=index)
     values = {**resolved.given, **(options or {})}
-    config = validate(config_class(resolved), values, prefix=noun(kind))
+    # Several checks are configured at once, under their names.
+    prefix = f"{noun(kind)}.{resolved.entry.name}" if kind == "checks" else noun(kind)
+    config = validate(config_class(resolved), values, prefix=prefix)
     return factory(resolved)(config, **parts)
 
 

@@ -124,7 +124,7 @@ def _execute(
         "method": config.method.name,
         "sets": {name: figures for name, (_, figures) in stored.items()},
         "evaluations": len(trace),
-        "passes": len(trace) * len(adversarial) * defence.votes,
+        "passes": len(trace) * len(adversarial) * defence.votes * (2 if weight else 1),
         "measuring_passes": propose.passes if isinstance(propose, Measured) else 0,
         "findings": propose.findings if isinstance(propose, Measured) else {},
         "trials": [asdict(trial) for trial in trace.trials],

@@ -108,9 +108,9 @@ def audit_config(settings: Settings, *, target: str | None, threads: int) -> Res
 
 
 def evaluation_of(config: PurifyConfig) -> ResolvedConfig:
-    """The evaluation in a run that an audit of it is about: its first defence under the first attack on it."""
-    row = config.rows[0]
-    attack = next(attack for attack in config.attacks if row.label in config.attacked()[attack.label])
+    """The evaluation in a run that an audit of it is about: its first attacked defence under the first attack."""
+    attacked = config.attacked()
+    row, attack = next((r, a) for r in config.rows for a in config.attacks if r.label in attacked[a.label])
     most = IMAGES[config.budget]
     one = {
         "rows": (row,),

@@ -110,7 +110,7 @@ class PurifyConfig(BaseModel):
     device: str = Field("cpu", description="torch device")
     threads: int = Field(ge=1, description="CPU threads; recorded and reused on resume")
     fail_under: float | None = Field(
-        None, ge=0, le=1, description="exit code 1 if the first defence's robust accuracy under any attack is lower"
+        None, ge=0, le=1, description="exit code 1 if the first defence's worst case over attacks is lower"
     )
     data: Named
     classifier: Named
@@ -142,6 +142,9 @@ class PurifyConfig(BaseModel):
             for label in attack.rows or ():
                 if label not in [row.label for row in self.rows]:
                     raise ValueError(f"attack '{attack.label}' is to attack '{label}', which is no row")
+        first = self.rows[0].label
+        if self.fail_under is not None and not any(first in attacked for attacked in self.attacked().values()):
+            raise ValueError(f"fail_under is about the first row, '{first}', which nothing attacks")
         return self
 
 

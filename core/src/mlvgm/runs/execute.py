@@ -67,7 +67,7 @@ def execute(
     everything = all_units(config, study.samples)
     # What is left has to be agreed on: another worker may be recording already.
     done, configurations = workers.agree(run.finished()), unit_configurations(config)
-    _check_drift(everything, done)
+    check_samples(everything, done)
     todo = workers.share([unit for unit in everything if unit.name not in done])
     hooks.tell("mlvgm_run_started", run=run, config=config)
     try:
@@ -109,13 +109,19 @@ def execute(
     return result
 
 
-def _check_drift(todo: list[Unit], done: dict[str, dict[str, Any]]) -> None:
-    expected = {unit.name: list(unit.samples) for unit in todo}
+def check_samples(everything: list[Unit], done: dict[str, dict[str, Any]]) -> None:
+    """Refuse records of other samples than the units of a run have now.
+
+    Raises:
+        InputError: there is one.
+    """
+    expected = {unit.name: list(unit.samples) for unit in everything}
     for name, record in done.items():
         if record["samples"] != expected.get(name):
             raise InputError(
                 f"record '{name}' is not of the samples this run has now",
-                hint="data or configuration have changed since it began; start a new run",
+                hint="data or configuration have changed since it began; start a new run. One grows by whole units of "
+                "`block` images only",
             )
 
 
@@ -156,6 +162,16 @@ def row_results(result: dict[str, Any]) -> list[RowResult]:
 def worst_cases(result: dict[str, Any]) -> list[WorstCase]:
     """Worst cases of :func:`results` as dataclasses again."""
     return TypeAdapter(list[WorstCase]).validate_python(result["worst"])
+
+
+def worst_robust(result: dict[str, Any], label: str) -> float:
+    """The lowest robust accuracy of a defence in :func:`results`: its worst case, where attacks share a radius.
+
+    Without any radius it is the lowest accuracy at whatever distance.
+    """
+    worst = [case.robust.value for case in worst_cases(result) if case.label == label]
+    fixed = [row.robust.value for row in row_results(result) if row.label == label and row.eps is not None]
+    return min(worst or fixed or [row.robust.value for row in row_results(result) if row.label == label])
 
 
 class _Terminated(BaseException):

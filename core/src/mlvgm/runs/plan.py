@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from mlvgm.plugins.load import Resolved, component
 from mlvgm.protocols.attack import Access, Path, gradient_paths
 from mlvgm.protocols.data import DataInfo
-from mlvgm.runs.config import COMPONENTS, AttackRow, Named, PurifyConfig, Row
+from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, AttackRow, Named, PurifyConfig, Row
 
 if TYPE_CHECKING:
     from mlvgm.pipelines.purify import RowResult
@@ -62,7 +62,14 @@ def small_print(config: PurifyConfig, images: int) -> str:
     """What a careful reader should know about the numbers, and the command that gives better ones."""
     if config.budget == "rigorous":
         return "" if images >= 1000 else f"{images} images: intervals are wide."
-    parts = {"generator": _generator(config), "data": config.data.name, "classifier": config.classifier.name}
+    first = config.rows[0]
+    generator = next((row.generator.name for row in config.rows if row.generator), None)
+    parts = {
+        **({} if first.purifier.name == DEFAULT_NAMES["purifier"] else {"purifier": first.purifier.name}),
+        **({} if generator is None else {"generator": generator}),
+        "data": config.data.name,
+        "classifier": config.classifier.name,
+    }
     names = list(dict.fromkeys(row.attack.name for row in config.attacks))
     strong = "".join(f" --{name} {value}" for name, value in parts.items())
     strong += "".join(f" --attack {name}" for name in names)
@@ -80,10 +87,6 @@ def _values(config: PurifyConfig, option: str) -> list[object]:
     """The different values that the attacks have of an option."""
     found = (row.attack.options.get(option) for row in config.attacks)
     return list(dict.fromkeys(value for value in found if value is not None))
-
-
-def _generator(config: PurifyConfig) -> str:
-    return next((row.generator.name for row in config.rows if row.generator), "nvae")
 
 
 def _weights(config: PurifyConfig) -> list[list[str]]:

@@ -96,9 +96,16 @@ class RunDirectory:
         write_text(self.path / name, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """The contents of a JSON file of the run, empty if it was never written."""
+        """The contents of a JSON file of the run, empty if it was never written.
+
+        Raises:
+            InputError: it is damaged.
+        """
         path = self.path / name
-        return json.loads(path.read_text()) if path.is_file() else {}
+        try:
+            return json.loads(path.read_text()) if path.is_file() else {}
+        except ValueError as error:
+            raise InputError(f"'{path}' is damaged: {error}", hint="restore it, or start a new run") from None
 
     def set_status(self, state: State, **more: object) -> None:
         self.write_json(
@@ -117,9 +124,19 @@ class RunDirectory:
         write_bytes(self.path / "images" / f"{unit}.safetensors", content)
 
     def read_images(self, unit: str) -> dict[str, Tensor]:
+        """Images of a finished unit.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        return load_file(self.path / "images" / f"{unit}.safetensors")
+        path = self.path / "images" / f"{unit}.safetensors"
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"cannot read images '{path}': {error}", hint="restore the file") from None
 
     def append(self, record: Mapping[str, Any]) -> None:
         records.append(self.records, record)

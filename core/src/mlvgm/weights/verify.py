@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from mlvgm.errors import InputError, MlvgmError, PluginError, unknown
-from mlvgm.plugins.index import Index
+from mlvgm.plugins.index import Index, noun
 from mlvgm.plugins.load import build
 from mlvgm.weights.file import WeightsFile, is_finite, read_weights
 from mlvgm.weights.pickles.scalars import printable
 from mlvgm.weights.shipped import Shipped, all_shipped, shipped_file
+
+_KINDS = ("generators", "purifiers", "classifiers")
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,7 @@ def _check_shipped(shipped: Shipped, index: Index) -> str:
         content = read_weights(path, sha256=shipped.weights.sha256)
     _check_finite(content)
     summary = f"{len(content.tensors)} tensors, published checksum"
-    if shipped.entry.kind != "generators":
-        return summary
-    build(shipped.entry.kind, shipped.entry.qualified, {"weights": shipped.weights.name}, index=index)
+    _build(shipped.entry.kind, shipped.entry.qualified, shipped.weights.name, index)
     return f"{summary}, builds {shipped.entry.name}"
 
 
@@ -87,11 +87,31 @@ def _check_file(path: Path, index: Index) -> str:
     name = content.format.removeprefix("mlvgm-").partition("/")[0]
     if not content.format:
         raise InputError(f"{path}: a bare state dict", hint="`mlvgm weights convert` makes a weights file of it")
+    kind = next((kind for kind in _KINDS if name in index.names(kind)), "generators")
     try:
-        build("generators", name, {"weights": str(path)}, index=index)
+        _build(kind, name, str(path), index)
     except PluginError as error:
-        raise InputError(f"{path}: no installed generator reads the format '{content.format}': {error}") from error
+        raise InputError(f"{path}: no installed {noun(kind)} reads the format '{content.format}': {error}") from error
     return f"{len(content.tensors)} tensors, format {content.format}, builds {name}"
+
+
+def _build(kind: str, reference: str, weights: str, index: Index) -> None:
+    """Build a component with weights; a classifier for whichever installed data set it fits."""
+    options = {"weights": weights}
+    if kind == "purifiers":  # those with weights bring their own model
+        build(kind, reference, options, index=index, generator=None)
+    elif kind != "classifiers":
+        build(kind, reference, options, index=index)
+    else:
+        problem: MlvgmError | None = None
+        for name in index.names("datasets"):
+            try:
+                build(kind, reference, options, index=index, data=build("datasets", name, index=index).info)
+            except MlvgmError as error:  # the data are not here, or of other images
+                problem = error
+            else:
+                return
+        raise problem or InputError("no data set is installed that the classifier could be for")
 
 
 def _check_finite(content: WeightsFile) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from mlvgm.protocols.attack import AttackContext, AttackInfo
 from mlvgm_robust.adam import Adam
-from mlvgm_robust.attacks.deepfool import DeepFool
+from mlvgm_robust.attacks.deepfool import DeepFool, boundaries
 from mlvgm_robust.attacks.geometry import distance, inwards, per_image, random_start
 from mlvgm_robust.attacks.losses import margin, targeted_margin
 from mlvgm_robust.attacks.nearest import Nearest, NearestConfig
@@ -116,11 +116,11 @@ class CarliniWagner:
     def _search(self, nearest: Nearest, rows: Tensor, context: AttackContext) -> None:
         (c, reach), centre = self._linearise(nearest, rows), nearest.centre[rows]
         low, high = torch.zeros_like(c), torch.full_like(c, torch.inf)
-        rivals = likeliest_rivals(nearest.incumbents, nearest.centre, count=self.classes)
+        if self.searches > 1:
+            rivals = likeliest_rivals(nearest.incumbents, nearest.centre, count=self.classes)
+            linearised = boundaries(nearest.incumbents, rows, centre, rivals)
         for search in range(self.searches):
-            start = centre
-            if search:
-                start = DeepFool(self.norm).step(nearest.incumbents, rows, centre, rivals, rank=search - 1)
+            start = DeepFool(self.norm).move(centre, linearised, rank=search - 1) if search else centre
             if self.noise:
                 start = random_start(
                     start, norm=self.norm, eps=self.noise, keys=context.keys[rows], name=f"start{search}"

@@ -95,45 +95,22 @@ class DeepFool:
         for _ in range(self.iterations):
             if len(rows) == 0:
                 break
-            point = self.step(incumbents, rows, point, rivals, whole=False)
+            point = self.move(point, boundaries(incumbents, rows, point, rivals), whole=False)
             fooled = nearest.fooled(target[rows](point, draws=context.eot), rows)
             nearest.record(point, rows, fooled)
             rows, point = rows[~fooled], point[~fooled]
         return nearest.settle(self.bisections, clip=self.clip)
 
-    def step(
-        self,
-        incumbents: Incumbents,
-        rows: Tensor,
-        point: Tensor,
-        rivals: Tensor,
-        *,
-        rank: int = 0,
-        whole: bool = True,
-    ) -> Tensor:
-        """From ``point`` (b, C, H, W) of images ``rows`` to the nearest linearised boundary and a little farther.
+    def move(self, point: Tensor, linearised: tuple[Tensor, Tensor], *, rank: int = 0, whole: bool = True) -> Tensor:
+        """From ``point`` (b, C, H, W) to the nearest linearised boundary and a little farther.
 
         Args:
-            incumbents: the attack's state.
-            rows: (b,) which images.
-            point: where they are now.
-            rivals: (B, k) classes whose boundaries count.
+            point: where the images are now.
+            linearised: what :func:`boundaries` gives there.
             rank: 1 for the second nearest boundary, and so on; it begins anew after the farthest.
             whole: all the way; otherwise, inside the box, a shorter step that leaves more to the next linearisation.
         """
-        losses = rivals_lead if incumbents.targets is None else _rival_leads_all
-        values, slopes, _ = gradients(
-            incumbents.target[rows],
-            point,
-            losses,
-            incumbents.labels[rows],
-            rivals[rows],
-            draws=incumbents.context.eot,
-        )
-        return self._move(point, values, slopes, rank=rank, whole=whole)
-
-    def _move(self, point: Tensor, values: Tensor, slopes: Tensor, *, rank: int, whole: bool) -> Tensor:
-        """The step itself; values (b, k), slopes (b, k, C, H, W)."""
+        values, slopes = linearised
         ahead = inwards(slopes, point[:, None]) if self.clip else slopes
         lengths = dual_norm(ahead.flatten(0, 1), self.norm).reshape_as(values)
         order = (values.abs() / lengths.clamp_min(_TINY)).argsort(dim=1)
@@ -149,6 +126,23 @@ class DeepFool:
             free = -value / dual_norm(slope, self.norm).clamp_min(_TINY)  # how long it would be without the box
             step = step * per_image(_SHARE * (free / distance(step, self.norm).clamp_min(_TINY)).clamp_max(1))
         return (point + (1 + self.overshoot) * step).clamp(0, 1)
+
+
+def boundaries(incumbents: Incumbents, rows: Tensor, point: Tensor, rivals: Tensor) -> tuple[Tensor, Tensor]:
+    """The boundaries of ``rivals`` (B, k) linearised at ``point`` (b, C, H, W) of images ``rows`` (b,).
+
+    Shape:
+        output: leads (b, k), which are 0 at the boundary, and their gradients (b, k, C, H, W).
+    """
+    values, slopes, _ = gradients(
+        incumbents.target[rows],
+        point,
+        rivals_lead if incumbents.targets is None else _rival_leads_all,
+        incumbents.labels[rows],
+        rivals[rows],
+        draws=incumbents.context.eot,
+    )
+    return values, slopes
 
 
 def rivals_lead(logits: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:

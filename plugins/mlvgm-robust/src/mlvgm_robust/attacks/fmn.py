@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 
 from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
-from mlvgm_robust.attacks.deepfool import DeepFool
+from mlvgm_robust.attacks.deepfool import DeepFool, boundaries
 from mlvgm_robust.attacks.geometry import distance, dual_norm, inwards, project, steepest
 from mlvgm_robust.attacks.losses import margin, targeted_margin
 from mlvgm_robust.attacks.nearest import Nearest, NearestConfig
@@ -80,16 +80,20 @@ class Fmn:
     ) -> Tensor:
         nearest = Nearest.of(target, images, labels, targets=targets, context=context, norm=self.norm)
         rows = nearest.incumbents.standing()
-        wanted = labels[rows] if targets is None else targets[rows]
-        for restart in range(self.restarts if len(rows) else 0):
-            self._search(nearest, rows, wanted, restart)
+        if len(rows):
+            rivals = likeliest_rivals(nearest.incumbents, images, count=self.classes)
+            linearised = boundaries(nearest.incumbents, rows, images[rows], rivals)
+            for restart in range(self.restarts):
+                start = DeepFool(self.norm).move(images[rows], linearised, rank=restart)
+                self._search(nearest, rows, start)
         return nearest.settle(self.bisections)
 
-    def _search(self, nearest: Nearest, rows: Tensor, wanted: Tensor, restart: int) -> None:
+    def _search(self, nearest: Nearest, rows: Tensor, point: Tensor) -> None:
         incumbents, eot, centre = nearest.incumbents, nearest.incumbents.context.eot, nearest.centre[rows]
-        target, loss = incumbents.target[rows], margin if incumbents.targets is None else targeted_margin
-        rivals = likeliest_rivals(incumbents, nearest.centre, count=self.classes)
-        point = DeepFool(self.norm).step(incumbents, rows, centre, rivals, rank=restart)
+        wanted, loss = incumbents.labels[rows], margin
+        if incumbents.targets is not None:
+            wanted, loss = incumbents.targets[rows], targeted_margin
+        target = incumbents.target[rows]
         radius = torch.full_like(nearest.length[rows], torch.inf)
         found = radius  # the nearest success of this start, which another's must not hold back
         for iteration in range(self.iterations):

@@ -52,8 +52,9 @@ class FailureIndicators:
         robust = own.attacked.robust
         unstable = (robust.single - 0.5).abs() < 0.15
         further, losses, gone = _continued(subject, own.attacked.images, steps=self.config.steps, eps=eps)
-        before, _ = context.score(subject, own.attacked.images, purpose="audit/continued")
-        after, _ = context.score(subject, further, purpose="audit/continued")
+        # Not the stream of the steps, which would be judged on the very noise they have climbed.
+        before, _ = context.score(subject, own.attacked.images, purpose="audit/continued/score")
+        after, _ = context.score(subject, further, purpose="audit/continued/score")
         status, difference = fallen(before, after, margin=self.config.margin)
         stopped = (before - after) > 0.5
         statuses = [status]

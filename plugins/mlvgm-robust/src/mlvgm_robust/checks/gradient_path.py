@@ -42,7 +42,9 @@ class GradientPath:
     """Autograd's gradient of the margin exists, is finite and not zero, and agrees with central differences.
 
     Differences are taken with the noise frozen, in float64 where the defence can be copied into it, at images moved
-    into the interior of the box, where clamps have no kink (Athalye et al., arXiv 1802.00420, section 3).
+    into the interior of the box, where clamps have no kink (Athalye et al., arXiv 1802.00420, section 3). At the images
+    themselves many pixels are exactly 0 or 1: if their gradient vanishes while the margin changes as they move into the
+    box, a clamp blocks it, and an attack does not know that it can change them.
     """
 
     config: GradientPathConfig = field(default_factory=GradientPathConfig)
@@ -77,6 +79,14 @@ class GradientPath:
                 alive=alive,
                 gradient=kind,
             )
+        if self._blocked_at_the_edges(subject):
+            return self.info.finding(
+                "fail",
+                "the gradient is 0 at every pixel that is exactly 0 or 1, though the margin changes as these move into "
+                "the box: a clamp blocks it (its derivative at the edge is 0 in recent versions of torch)",
+                alive=alive,
+                gradient=kind,
+            )
         agreeing, precision = self._agreement(subject)
         good = agreeing >= self.config.agreeing
         bound = self.config.error if precision == "float64" else self.config.single_error
@@ -89,6 +99,20 @@ class GradientPath:
             precision=precision,
             gradient=kind,
         )
+
+    def _blocked_at_the_edges(self, subject: Subject) -> bool:
+        images, known = subject.images, KnownNoise.of(subject.defence)
+        inwards = (images == 0).to(images) - (images == 1).to(images)
+        if not bool(inwards.any()):
+            return False
+        if bool((_gradient(subject, known, images) * inwards).any()):
+            return False
+        target, step = _target(subject, known), 1e-2
+        with torch.no_grad():
+            here, there = (
+                margin(target(point, draws=1).squeeze(1), subject.labels) for point in (images, images + step * inwards)
+            )
+        return bool(((there - here).abs() > 1e-4 * here.abs()).any())
 
     def _agreement(self, subject: Subject) -> tuple[float, str]:
         known = KnownNoise.of(subject.defence)

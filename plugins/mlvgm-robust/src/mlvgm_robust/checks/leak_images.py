@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import sqrt
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -12,6 +11,7 @@ from mlvgm.attempts import worth
 from mlvgm.harness import score
 from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm.statistics import wilson
 from mlvgm_robust.checks.comparison import CheckConfig, changed, percent, worst
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ class LeakImages:
             other = worth(scores, subject.defence.votes if subject.defence.stochastic else 1)
             values["reserve"] = float(other.mean())
             gap = values["known"] - values["reserve"]
-            error = sqrt(float(known.var()) / len(known) + float(other.var()) / len(other))
-            statuses.append("fail" if gap > self.config.gap and gap > 3 * error else "pass")
+            # The variance of few images that are all right is 0, which would make any gap look sure.
+            apart = wilson(float(known.sum()), len(known)).low > wilson(float(other.sum()), len(other)).high
+            statuses.append("fail" if gap > self.config.gap and apart else "pass")
             said += f", {percent(other.mean())} on {len(images)} images outside the evaluation"
         verdict = worst(*statuses)
         return self.info.finding(

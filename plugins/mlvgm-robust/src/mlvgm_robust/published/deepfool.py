@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from mlvgm.protocols.attack import AttackContext, AttackInfo
-from mlvgm_robust.attacks.deepfool import DeepFool
+from mlvgm_robust.attacks.deepfool import DeepFool, boundaries
 from mlvgm_robust.attacks.rivals import likeliest_rivals
 from mlvgm_robust.published.config import PublishedConfig
 from mlvgm_robust.published.found import Found
@@ -53,7 +53,7 @@ class PublishedDeepFool:
     ) -> Tensor:
         success = self.switches.success
         found = Found.of(target, images, labels, targets=targets, context=context, success=success)
-        step = DeepFool("L2", overshoot=self.overshoot, clip=self.switches.box == "fixed").step
+        deepfool = DeepFool("L2", overshoot=self.overshoot, clip=self.switches.box == "fixed")
         incumbents = found.nearest.incumbents
         rivals = likeliest_rivals(incumbents, images, count=self.classes - 1)
         rows = found.standing()
@@ -61,7 +61,7 @@ class PublishedDeepFool:
         for _ in range(self.iterations):
             if len(rows) == 0:
                 break
-            point = step(incumbents, rows, point, rivals)
+            point = deepfool.move(point, boundaries(incumbents, rows, point, rivals))
             fooled = found.fooled(target[rows](point, draws=context.eot), rows)
             found.record(point, rows, fooled)
             rows, point = rows[~fooled], point[~fooled]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mlvgm.box import to_box
 from mlvgm.noise import Keys, normal, row_numbers
 from mlvgm_robust.purifiers.none import draws_per_image
 
@@ -36,8 +37,7 @@ def add_noise(images: Tensor, direction: Tensor, norm: float) -> Tensor:
     if norm == 0:
         return images
     length = direction.flatten(1).norm(dim=1)[:, None, None, None]
-    noisy: Tensor = (images + norm * direction / length).clamp(0, 1)
-    return noisy
+    return to_box(images + norm * direction / length)
 
 
 @dataclass(frozen=True)
