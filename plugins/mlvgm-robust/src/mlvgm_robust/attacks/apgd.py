@@ -53,6 +53,34 @@ class Ascent:
     halved: Tensor
     checked_loss: Tensor
 
+    @classmethod
+    def of(cls, rows: Tensor, centre: Tensor, image: Tensor, gradient: Tensor, loss: Tensor, *, eps: float) -> Self:
+        """The state at the start."""
+        return cls(
+            rows=rows,
+            centre=centre,
+            image=image,
+            previous=image,
+            gradient=gradient,
+            loss=loss,
+            best=image,
+            best_gradient=gradient,
+            best_loss=loss,
+            step=torch.full_like(loss, 2 * eps),
+            increases=torch.zeros_like(loss),
+            halved=torch.ones_like(rows, dtype=torch.bool),
+            checked_loss=loss,
+        )
+
+    def move(self, image: Tensor, gradient: Tensor, loss: Tensor) -> None:
+        """Go to ``image``, and remember it if its loss is the largest so far."""
+        self.increases = self.increases + (loss > self.loss)
+        self.previous, self.image, self.gradient, self.loss = self.image, image, gradient, loss
+        better = loss > self.best_loss
+        self.best = torch.where(per_image(better), image, self.best)
+        self.best_gradient = torch.where(per_image(better), gradient, self.best_gradient)
+        self.best_loss = torch.where(better, loss, self.best_loss)
+
     def select(self, keep: Tensor) -> Self:
         """The state of some rows."""
         return type(self)(*(getattr(self, field.name)[keep] for field in fields(self)))
@@ -96,21 +124,7 @@ def ascend(
     centre = images[rows]
     image = random_start(centre, norm=norm, eps=eps, keys=keys[rows], name=start)
     value, gradient, logits = evaluate(rows, image)
-    state = Ascent(
-        rows=rows,
-        centre=centre,
-        image=image,
-        previous=image,
-        gradient=gradient,
-        loss=value,
-        best=image,
-        best_gradient=gradient,
-        best_loss=value,
-        step=torch.full_like(value, 2 * eps),
-        increases=torch.zeros_like(value),
-        halved=torch.ones_like(rows, dtype=torch.bool),
-        checked_loss=value,
-    )
+    state = Ascent.of(rows, centre, image, gradient, value, eps=eps)
     state = _drop_fooled(incumbents, state, logits)
     points = checkpoints(iterations)
     last_point = last_offer = 0
@@ -119,12 +133,7 @@ def ascend(
             return
         image = step_ahead(state, norm=norm, eps=eps, momentum=1.0 if iteration == 1 else MOMENTUM)
         value, gradient, logits = evaluate(state.rows, image)
-        state.increases = state.increases + (value > state.loss)
-        state.previous, state.image, state.gradient, state.loss = state.image, image, gradient, value
-        better = value > state.best_loss
-        state.best = torch.where(per_image(better), image, state.best)
-        state.best_gradient = torch.where(per_image(better), gradient, state.best_gradient)
-        state.best_loss = torch.where(better, value, state.best_loss)
+        state.move(image, gradient, value)
         state = _drop_fooled(incumbents, state, logits)
         if iteration in points:
             if target.stochastic and iteration - last_offer >= iterations / 4:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mlvgm_robust.attacks.apgd import MOMENTUM, Ascent, halve_stalled, step_ahead
-from mlvgm_robust.attacks.geometry import per_image, random_start
+from mlvgm_robust.attacks.geometry import random_start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,33 +76,14 @@ def ascend(
 
     image = random_start(centre, norm="L2", eps=eps, keys=keys, name="start")
     value, gradient = evaluate(image)
-    state = Ascent(
-        rows=rows,
-        centre=centre,
-        image=image,
-        previous=image,
-        gradient=gradient,
-        loss=value,
-        best=image,
-        best_gradient=gradient,
-        best_loss=value,
-        step=torch.full_like(value, 2 * eps),
-        increases=torch.zeros_like(value),
-        halved=torch.ones_like(rows, dtype=torch.bool),
-        checked_loss=value,
-    )
+    state = Ascent.of(rows, centre, image, gradient, value, eps=eps)
     points, last = checkpoints(iterations), 0
     for iteration in range(1, iterations + 1):
         image = step_ahead(state, norm="L2", eps=eps, momentum=1.0 if iteration == 1 else MOMENTUM)
         if iteration == iterations:
             break
         value, gradient = evaluate(image)
-        state.increases = state.increases + (value > state.loss)
-        state.previous, state.image, state.gradient, state.loss = state.image, image, gradient, value
-        better = value > state.best_loss
-        state.best = torch.where(per_image(better), image, state.best)
-        state.best_gradient = torch.where(per_image(better), gradient, state.best_gradient)
-        state.best_loss = torch.where(better, value, state.best_loss)
+        state.move(image, gradient, value)
         if iteration in points:
             halve_stalled(state, iteration - last)
             last = iteration
