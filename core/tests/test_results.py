@@ -179,6 +179,14 @@ def test_the_curve_of_the_worst_case_is_below_all_others() -> None:
         assert all(worst[r].value <= p.value for r, p in zip(curves[name].radii, curves[name].robust, strict=True))
 
 
+def test_the_worst_case_ends_where_only_some_images_are_attacked() -> None:
+    fixed, near = outcome(Shift(0.1, 0.1), name="fixed"), outcome(Nearest(0.3), name="near")
+    few = {f: getattr(near, f)[:9] for f in ("samples", "clean", "robust", "robust_single", "chance", "distance")}
+    for minimal, ends in ((near, near.distance.max()), (replace(near, **few), 0.1)):
+        (worst,) = (curve for curve in security_curves([fixed, minimal]) if curve.kind == "worst")
+        assert worst.radii[-1] == pytest.approx(float(ends))
+
+
 def test_distances_of_a_random_defence_do_not_count_two_chances() -> None:
     """Right with 0.8 whatever the image: one fifth is broken, not the third that misses one of two decisions."""
     generator = torch.Generator().manual_seed(0)

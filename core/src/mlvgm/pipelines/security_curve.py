@@ -82,7 +82,9 @@ def radii_of(outcomes: Sequence[Outcome], norm: str) -> tuple[float, ...]:
 def security_curves(outcomes: Sequence[Outcome]) -> list[Curve]:
     """All curves of a comparison: those of each minimal-norm attack, points of the others, and the worst case.
 
-    A worst case is given for a defence that several attacks in one norm have attacked.
+    A worst case is given for a defence that several attacks in one norm have attacked. It ends at the largest radius of
+    the attacks that have one, unless those of minimal norm have seen all images: the others would count as robust
+    beyond it.
 
     Args:
         outcomes: of all defences under all attacks.
@@ -94,10 +96,19 @@ def security_curves(outcomes: Sequence[Outcome]) -> list[Curve]:
             own = [outcome for outcome in outcomes if (outcome.label, outcome.norm) == (label, norm)]
             curves += [_curve(outcome, radii) for outcome in own]
             if len(own) > 1:
-                right = [point_wise(own, norm=norm, eps=radius).right for radius in radii]
-                drawn = [(radius, accuracy(one)) for radius, one in zip(radii, right, strict=True) if len(one)]
+                told = [radius for radius in radii if radius <= _reach(own)]
+                right = [point_wise(own, norm=norm, eps=radius).right for radius in told]
+                drawn = [(radius, accuracy(one)) for radius, one in zip(told, right, strict=True) if len(one)]
                 curves.append(Curve(label, norm, "worst", None, *zip(*drawn, strict=True)))
     return curves
+
+
+def _reach(outcomes: Sequence[Outcome]) -> float:
+    """Largest radius up to which every image that any of these attacks has seen is attacked."""
+    seen = {sample for outcome in outcomes for sample in outcome.samples}
+    anywhere = {sample for outcome in outcomes if outcome.minimal for sample in outcome.samples}
+    fixed = [outcome.eps for outcome in outcomes if outcome.eps is not None]
+    return math.inf if seen == anywhere or not fixed else max(fixed)
 
 
 def _curve(outcome: Outcome, radii: tuple[float, ...]) -> Curve:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN, PANELS = 8, 8
+_IN_ONE_PANEL = 6
 _RIGHT, _WRONG = (0.23, 0.6, 0.36), (0.78, 0.31, 0.24)
 
 
@@ -81,15 +83,23 @@ def _accuracy_text(rows: Sequence[RowResult]) -> str:
 
 
 def security_figure(curves: Sequence[Curve], *, norm: str) -> Figure:
-    """Robust accuracy against the radius: minimal-norm attacks as lines, others as points, the worst case dashed."""
+    """Robust accuracy against the radius: minimal-norm attacks as lines, others as points, the worst case dashed.
+
+    More defences than can be told apart in one panel have a panel each.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5))
-    axes = figure.subplots()
     colours = _colours([curve.label for curve in curves])
+    apart = len(colours) > _IN_ONE_PANEL
+    columns = 4 if apart else 1
+    rows = math.ceil(len(colours) / columns) if apart else 1
+    figure = Figure(figsize=(2.6 * columns, 2 * rows) if apart else (8, 5))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flatten()
+    panels = {label: grid[number if apart else 0] for number, label in enumerate(colours)}
     styles = {name: marker for name, marker in zip(_attacks(curves, "fixed"), "osD^vP*Xhp<>" * 9, strict=False)}
     lines = {name: style for name, style in zip(_attacks(curves, "minimal"), ("-", ":", "-.") * 9, strict=False)}
     for curve in curves:
+        axes = panels[curve.label]
         values = [point.value for point in curve.robust]
         low, high = [point.low for point in curve.robust], [point.high for point in curve.robust]
         colour = colours[curve.label]
@@ -101,10 +111,19 @@ def security_figure(curves: Sequence[Curve], *, norm: str) -> Figure:
         style = "--" if curve.kind == "worst" else lines[str(curve.attack)]
         axes.step(curve.radii, values, where="post", linestyle=style, color=colour)
         axes.fill_between(curve.radii, low, high, step="post", color=colour, alpha=0.1, linewidth=0)
-    axes.set(ylim=(-0.02, 1.02), xlabel=f"{norm} radius", ylabel="robust accuracy (95 % Wilson, pointwise)")
-    axes.set_xlim(left=0)
-    axes.grid(alpha=0.3)
-    _legend(axes, colours, lines, styles, worst=any(curve.kind == "worst" for curve in curves))
+    fixed = [curve.radii[0] for curve in curves if curve.kind == "fixed"]
+    for number, axes in enumerate(grid):
+        if apart and number >= len(colours):
+            axes.set_visible(False)
+        axes.set(ylim=(-0.02, 1.02), xlim=(0, 2.5 * max(fixed) if fixed and max(fixed) > 0 else None))
+        axes.grid(alpha=0.3)
+    for label, axes in panels.items() if apart else ():
+        axes.set_title(label, fontsize=8)
+    figure.supxlabel(f"{norm} radius", fontsize=9, y=0.05 if apart else None)
+    figure.supylabel("robust accuracy (95 % Wilson, pointwise)", fontsize=9, x=0.06 if apart else None)
+    corner = grid[columns - 1]
+    named = {} if apart else colours
+    _legend(corner, named, lines, styles, worst=any(curve.kind == "worst" for curve in curves))
     return figure
 
 
