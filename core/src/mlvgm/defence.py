@@ -85,6 +85,10 @@ class Defence:
             # Adds exact zeros, which carry the gradient.
             return purified + (images - images.detach()).repeat_interleave(len(keys) // len(images), 0)
         purified = self.purifier.purify(images, self.purifier.noise(keys))
+        return self.clamped(purified)
+
+    def clamped(self, purified: Tensor) -> Tensor:
+        """Purified images as the classifier gets them."""
         return to_box(purified) if self.clamp == "hard" else purified
 
     def draw(self, images: Tensor, keys: Keys, *, backward: Backward = "exact") -> Tensor:

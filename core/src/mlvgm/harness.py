@@ -16,6 +16,9 @@ from mlvgm.noise import Keys
 from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo, Gradient, Path, gradient_paths
 from mlvgm.target import Target
 
+# What float32 rounding may add to a radius.
+RELATIVE, ABSOLUTE = 1e-5, 1e-6
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -146,7 +149,7 @@ def check_candidates(adversarial: Tensor, images: Tensor, info: AttackInfo) -> t
     flat = adversarial.flatten(1)
     outside = ~torch.isfinite(flat).all(1) | (flat < -1e-6).any(1) | (flat > 1 + 1e-6).any(1)
     if info.eps is not None:
-        outside |= perturbation_norm(adversarial, images, info.norm).float() > info.eps * (1 + 1e-5) + 1e-6
+        outside |= perturbation_norm(adversarial, images, info.norm).float() > info.eps * (1 + RELATIVE) + ABSOLUTE
     checked = torch.where(outside[:, None, None, None], images, adversarial.clamp(0, 1))
     return checked, outside
 

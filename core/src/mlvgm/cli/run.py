@@ -162,11 +162,9 @@ def _prepare_and_run(
 def _run_name(resolved: ResolvedConfig) -> str:
     row = resolved.config.rows[0]
     attacks = resolved.config.attacks
-    parts = [
-        (row.generator or row.purifier).name,
-        attacks[0].attack.name,
-        *([f"and-{len(attacks) - 1}"] * bool(attacks[1:])),
-    ]
+    parts = [(row.generator or row.purifier).name, attacks[0].attack.name]
+    if len(attacks) > 1:
+        parts.append(f"and-{len(attacks) - 1}")
     return "purify-" + "-".join(part.replace(":", "-").replace("/", "-") for part in parts)
 
 

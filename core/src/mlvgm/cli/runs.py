@@ -90,8 +90,7 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool
     config = load_config(directory.config)
     grown = None if file is None else _grown(file, threads=config.threads)
     config = config if grown is None else grown.config
-    files = {k: v for k, v in directory.read_json("inputs.json").items() if k != "configuration"}  # of earlier versions
-    check_unchanged(files, directory.finished(), config)
+    check_unchanged(directory.read_json("inputs.json"), directory.finished(), config)
     before = directory.read_json("environment.json")
     now = environment(device=config.device, threads=config.threads)
     for key in ("versions", "plugins", "python"):

@@ -9,10 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mlvgm.harness import ABSOLUTE, RELATIVE
 from mlvgm.statistics import Estimate, wilson
-
-# What float32 rounding may add to a radius; the harness accepts candidates by the same rule.
-RELATIVE, ABSOLUTE = 1e-5, 1e-6
 
 
 @dataclass(frozen=True)
