@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mlvgm.admissible import perturbation_norm
 from mlvgm.defence import Defence
 from mlvgm.errors import MlvgmError
-from mlvgm.harness import perturbation_norm
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import build
 from mlvgm.protocols.attack import AttackContext
