@@ -72,7 +72,8 @@ def test_a_sound_baseline_is_believed_and_leaves_a_card(tmp_path: Path, capsys: 
     only = ["--only", "gradient.path", "--only", "leak", "--only", "compliance", "--only", "artefacts"]
     assert run("--purifier", "none", *only, "--out", str(out)) == 0
     printed = capsys.readouterr()
-    assert "believable: yes because 5 checks passed and none failed" in printed.out
+    assert "no verdict: 5 checks passed and none failed (21 checks left out)" in printed.out
+    assert "left out: active.test, adaptive.latents, b" in printed.out
     assert "gradient.path" in printed.out and "auditing" in printed.err
     assert {path.name for path in out.iterdir()} == {
         "audit.json",
@@ -81,7 +82,8 @@ def test_a_sound_baseline_is_believed_and_leaves_a_card(tmp_path: Path, capsys: 
         "adversarial.safetensors",
     }
     plain = json.loads((out / "audit.json").read_text())
-    assert plain["schema"] == 1 and plain["believable"] and plain["config"]["limit"] == 12
+    assert plain["schema"] == 1 and plain["believable"] is None and plain["config"]["limit"] == 12
+    assert len(plain["left_out"]) == 21 and "control.null" in plain["left_out"]
     assert [each["check"] for each in plain["findings"]] == [
         "gradient.path",
         "compliance",
@@ -98,7 +100,7 @@ def test_an_imported_random_module_is_audited_as_it_is(people: str, capsys: pyte
     assert run(f"{people}:Noisy", *only, "--json", "--quiet") == 0
     plain = report(capsys)
     found = {each["check"]: each["status"] for each in plain["findings"]}
-    assert plain["believable"] and "fail" not in found.values()
+    assert plain["believable"] is None and "fail" not in found.values()
     assert found["gradient.path"] == found["active.test"] == "pass"
     assert found["transfer.undefended"] == found["transfer.surrogate"] == "not run"
     # Told which classifier is inside, transfer is possible.
@@ -158,7 +160,7 @@ def test_our_own_defence_passes_its_soundness_checks(tmp_path: Path, capsys: pyt
     plain = report(capsys)
     found = {each["check"]: each for each in plain["findings"]}
     assert [each["evidence"] for each in plain["findings"] if each["status"] == "fail"] == []
-    assert stop.value.code == 0 and plain["believable"] and len(found) == 26
+    assert stop.value.code == 0 and plain["believable"] and len(found) == 26 and plain["left_out"] == []
     assert [each["evidence"] for each in plain["findings"] if "it broke" in each["evidence"]] == []
     assert {each["check"] for each in plain["findings"] if each["status"] == "not run"} <= {"adaptive.latents"}
     assert found["gradient.path"]["values"]["precision"] == "float64"

@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import yaml
+
+from mlvgm.audit.attempts import AuditContext
+from mlvgm.cli.main import main
+from mlvgm.protocols.check import CheckInfo, Finding, Status, Subject
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +52,8 @@ def test_published_with_capped_steps(tmp_path: Path) -> None:
     assert all(len(row["distances"]) == 3 and list(row["robust"]) == ["0.5", "1", "1.5", "2"] for row in rows)
     records = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
     assert all("published distance" in record["notes"] for record in records)
+    page, fixed = (folder / "report.html").read_text(), rows[0]["robust"]["0.5"]
+    assert "Published metric" in page and "L2 &gt; 1.5" in page and f"{100 * fixed['value']:.1f} [" in page
     again = subprocess.run(
         [sys.executable, "-c", "from mlvgm.cli.main import main; main()", "runs", "resume", str(folder), "-q"],
         capture_output=True,
@@ -61,6 +69,43 @@ def test_rigorous_is_its_budget() -> None:
     planned = json.loads(done.stdout)
     assert (planned["config"]["budget"], planned["config"]["votes"]) == ("rigorous", 32)
     assert planned["sources"]["budget"] == "protocol rigorous"
+
+
+@dataclass(frozen=True)
+class Says:
+    """A check that does what it is told."""
+
+    status: Status
+
+    @property
+    def info(self) -> CheckInfo:
+        return CheckInfo("says", (1,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        attempt = context.attempt(subject)
+        return self.info.finding(self.status, f"of {len(subject)} images under {attempt.info.name}")
+
+
+@pytest.mark.parametrize(("status", "code"), [("pass", 0), ("fail", 1)])
+def test_rigorous_ends_in_an_audit_of_the_first_defence(
+    tmp_path: Path,
+    status: Status,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("mlvgm.audit.evaluation.build_checks", lambda chosen, **options: ([Says(status)], []))
+    folder = tmp_path / "run"
+    options = ["--purifier", "none", "--attack", "fgsm", "-n", "4", "--threads", "1", "--set", "compare=false"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "purify", "--protocol", "rigorous", *options, "--json", "-q", "--out", str(folder)])
+    printed = capfd.readouterr()
+    assert stopped.value.code == code
+    assert json.loads(printed.out)["run"] == str(folder), "one object on stdout"
+    card = json.loads((folder / "audit" / "audit.json").read_text())
+    assert card["verdict"] in printed.err and card["believable"] is (code == 0)
+    assert card["findings"][0]["evidence"] == "of 4 images under fgsm" and "none under fgsm" in card["subject"]
+    assert ("error: not believable: says" in printed.err) == (code == 1)
 
 
 def test_slips_are_one_sentence() -> None:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import mlvgm.runs.build
 from mlvgm.cli.main import main
 from mlvgm.runs.sections import make_sections, read_source
 
@@ -192,6 +193,24 @@ def test_the_same_units_with_other_settings_stand_apart(study: Path, tmp_path: P
     assert "Stands apart" in text and "has other settings in run 'changed'" in text
 
 
+def test_published_figures_have_a_table_of_their_own(
+    study: Path, tmp_path: Path, said: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    run_of = tmp_path / "published"
+    shutil.copytree(study, run_of)
+    bounds = {"0.5": {"value": 0.5, "low": 0.2, "high": 0.8}, "10": {"value": 0, "low": 0, "high": 0.3}}
+    row = {"defence": "noise", "attack": "fmn", "clean": 0.75, "distances": [0.0, 100.0], "robust": bounds}
+    (run_of / "published.json").write_text(json.dumps([row, row | {"attack": "pgd", "robust": {"0.5": bounds["0.5"]}}]))
+    (section,) = said("report", run_of, "--out", tmp_path / "page.html")["sections"]
+    table = section["tables"][-1]
+    assert table["title"] == "Published metric" and table["head"][3:] == ["clean", "L2 > 0.5", "L2 > 10"]
+    assert table["body"][0] == ["noise", "fmn", "2", "75.0", "50.0 [20, 80]", "0.0 [0, 30]"]
+    assert table["body"][1][-1] == "–"
+    (run_of / "published.json").write_text('[{"defence": "noise"}]')
+    run("report", run_of, code=2)
+    assert "published.json' is damaged: 0.attack: " in capfd.readouterr().err
+
+
 def test_an_unfinished_run_is_marked(study: Path, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     shutil.copytree(study, begun)
@@ -246,6 +265,20 @@ def test_scores_on_another_defence(study: Path, said: Callable[..., Any], capfd:
             assert row["robust"] == own["blur only", row["attack"]]["robust"]
     run("run", "score", study, "--quiet", "--purifier", "blur")
     assert "made" in capfd.readouterr().out
+
+
+def test_scoring_builds_no_attack(study: Path, said: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    build = mlvgm.runs.build.build_named
+
+    def watched(kind: str, *given: Any, **parts: Any) -> Any:
+        made.append(kind)
+        return build(kind, *given, **parts)
+
+    monkeypatch.setattr("mlvgm.runs.build.build_named", watched)
+    for options in ((), ("--purifier", "blur")):
+        assert said("run", "score", study, "--quiet", *options)["rows"]
+    assert "purifier" in made and "attack" not in made
 
 
 def test_foreign_shards(study: Path, tmp_path: Path, said: Callable[..., Any]) -> None:

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mlvgm.cli.main import main
 from mlvgm.errors import ConfigError
 from mlvgm.runs.workers import Workers, joined
 
@@ -137,6 +139,17 @@ def test_shares_are_disjoint_and_complete() -> None:
     shares = [Workers(rank, 3).share(units) for rank in range(3)]
     assert sorted(unit for share in shares for unit in share) == units
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_one_of_them_speaks(rank: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("mlvgm.runs.workers.joined", lambda environ: nullcontext(Workers(rank, 2)))
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "purify", "--purifier", "none", "--dry-run", "--json"])
+    printed = capfd.readouterr()
+    assert stopped.value.code == 0
+    assert bool(printed.out) == bool(printed.err) == (rank == 0)
+    assert ("dry run: nothing was computed" in printed.err) == (rank == 0)
 
 
 def test_half_an_environment_is_refused() -> None:

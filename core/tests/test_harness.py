@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from mlvgm.admissible import check_candidates, check_images
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
-from mlvgm.harness import Protocol, check_candidates, check_images, run_attack, select
+from mlvgm.harness import Protocol, run_attack, select
 from mlvgm.protocols.attack import AttackContext, AttackInfo
 from mlvgm.statistics import wilson
 from mlvgm.target import Target

@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
+from mlvgm.audit.evaluation import evaluation_of
 from mlvgm.errors import ConfigError
-from mlvgm.runs.audit import evaluation_of
 from mlvgm.runs.config import PurifyConfig, checked
 from mlvgm.runs.inputs import unit_configurations
 from mlvgm.runs.protocols import PROTOCOLS, with_protocol

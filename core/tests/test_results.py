@@ -21,7 +21,7 @@ from mlvgm.pipelines.security_curve import distances, security_curves
 from mlvgm.pipelines.worst_case import UNTOUCHED, point_wise, threats, worst_case
 from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo
 from mlvgm.runs.config import checked
-from mlvgm.runs.execute import results, worst_robust
+from mlvgm.runs.results import results, worst_robust
 from mlvgm.statistics import bootstrap_mean, mean_share, wilson
 from mlvgm.target import Target
 from toys import Additive, Brightness, Shift
@@ -117,7 +117,8 @@ def test_the_order_of_attacks_does_not_matter() -> None:
     attacks = [made("a", 0.5, **values()), made("b", 1.0, **values()), made("c", None, **values())]
     results = [worst_case(list(order), norm="L2", eps=0.7) for order in permutations(attacks)]
     assert all(one == results[0] for one in results)
-    assert set(results[0].attacks) == {"a", "c", UNTOUCHED}, "the radius of b is larger"
+    assert set(results[0].attacks) == {"a", "c"}, "the radius of b is larger"
+    assert results[0].images == len({*attacks[0].samples} & {*attacks[2].samples}) < 30
 
 
 def test_the_highest_chance_counts_with_its_own_score() -> None:
@@ -142,7 +143,20 @@ def test_attacks_on_different_images() -> None:
     first = made("first", 1.0, robust=[False, True], chance=[1.0, 0.0], samples=[0, 1])
     second = made("second", 1.0, robust=[False, False], chance=[1.0, 1.0], samples=[2, 1])
     worst = point_wise([first, second], norm="L2", eps=1.0)
-    assert worst.samples == (0, 1, 2) and worst.attacks == ("first", "second", "second") and not worst.right.any()
+    assert worst.samples == (1,) and worst.attacks == ("second",) and not worst.right.any()
+
+
+def test_an_attack_on_few_images_does_not_dilute_the_worst_case() -> None:
+    """A strong attack on 4 of 16 images breaks all it sees: nothing is left, whatever a weak one says of the others."""
+    weak = made("weak", 1.0, robust=[True] * 16, chance=[0.1] * 16)
+    strong = made("strong", 1.0, robust=[False] * 4, chance=[0.9] * 4)
+    worst = worst_case([weak, strong], norm="L2", eps=1.0)
+    assert (worst.images, worst.robust, worst.attacks) == (4, wilson(0, 4), {"strong": 4, "weak": 0})
+    cell = compare([weak, strong]).rows[0].worst["L2 ≤ 1"]
+    assert (cell.images, cell.robust) == (4, wilson(0, 4))
+    beside = made("beside", 1.0, robust=[False], chance=[0.9], samples=[20])
+    assert as_plain([weak, beside])["worst"] == [], "no image has been seen by both"
+    assert [curve.kind for curve in security_curves([weak, beside])] == ["fixed", "fixed"]
 
 
 def test_the_curve_of_exact_minimal_distances_is_the_closed_form() -> None:
@@ -179,12 +193,15 @@ def test_the_curve_of_the_worst_case_is_below_all_others() -> None:
         assert all(worst[r].value <= p.value for r, p in zip(curves[name].radii, curves[name].robust, strict=True))
 
 
-def test_the_worst_case_ends_where_only_some_images_are_attacked() -> None:
+def test_the_curve_of_the_worst_case_is_of_the_same_images_throughout() -> None:
     fixed, near = outcome(Shift(0.1, 0.1), name="fixed"), outcome(Nearest(0.3), name="near")
     few = {f: getattr(near, f)[:9] for f in ("samples", "clean", "robust", "robust_single", "chance", "distance")}
-    for minimal, ends in ((near, near.distance.max()), (replace(near, **few), 0.1)):
+    for minimal, images in ((near, 36), (replace(near, **few), 9)):
         (worst,) = (curve for curve in security_curves([fixed, minimal]) if curve.kind == "worst")
-        assert worst.radii[-1] == pytest.approx(float(ends))
+        assert worst.radii[-1] == pytest.approx(float(minimal.distance.max()))
+        assert all(point == wilson(point.value * images, images) for point in worst.robust)
+    (worst,) = (one for one in security_curves([fixed, replace(fixed, attack="again")]) if one.kind == "worst")
+    assert worst.radii == (pytest.approx(0.1),)
 
 
 def test_distances_of_a_random_defence_do_not_count_two_chances() -> None:
@@ -213,7 +230,7 @@ def test_comparison_with_the_undefended_row() -> None:
     assert table.worst == ("L2 ≤ 1",) and "b" not in table.rows[1].attacks
     assert table.rows[0].attacks["b"].p is None and table.rows[1].attacks["a"].p is None
     plain = as_plain(rows)
-    assert [(one["label"], one["images"]) for one in plain["worst"]] == [("defended", 60), ("undefended", 60)]
+    assert [(one["label"], one["images"]) for one in plain["worst"]] == [("defended", 30), ("undefended", 60)]
     assert {one["attack"] for one in plain["paired"]} == {"a", "worst case, L2 ≤ 1"}
     assert as_plain(rows[:1])["worst"] == [], "one attack is its own worst case"
     assert compare([replace(one, label="it") for one in rows[:1]]).rows[0].attacks["a"].p is None

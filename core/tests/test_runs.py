@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from mlvgm.runs import records
 from mlvgm.runs.config import checked, load_config
 from mlvgm.runs.execute import stopping_on_terminate
 from mlvgm.runs.inputs import check_unchanged, file_hashes, unit_configurations
+from mlvgm.runs.results import finished_units
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.settings import flatten, from_assignments, from_environment, nest, parse_value
 
@@ -52,6 +54,41 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     path.write_text('{"unit": "a"}\nnonsense\n{"unit": "b"}\n')
     with pytest.raises(InputError, match="line 2"):
         list(records.read(path))
+
+
+@pytest.mark.parametrize("line", ["[1]", "3", '{"n": 1}', '{"unit": 7}'])
+def test_what_is_json_and_no_record_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text('{"unit": "a"}\n' + line + "\n")
+    with pytest.raises(InputError, match=r"records\.jsonl: line 2 is not a record"):
+        list(records.read(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"chance": None}, "no 'chance'"),
+        ({"defence": None}, "no 'defence'"),
+        ({"samples": None}, "no 'samples'"),
+        ({"robust": [True]}, "'robust' is no list of one entry for each image"),
+        ({"norm": 0.5}, "'norm' is no list of one entry for each image"),
+    ],
+)
+def test_a_unit_that_lacks_something_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    run = make_run(tmp_path / "run")
+    images: dict[str, Any] = {"samples": [0, 1], "labels": [0, 1]}
+    images |= {key: [True, False] for key in ("clean", "robust", "violations")}
+    images |= {key: [0.0, 1.0] for key in ("clean_single", "robust_single", "chance", "norm")}
+    whole: dict[str, Any] = {"unit": "a", "defence": "d", "attack": "a", "norm_name": "L2", "eps": None, **images}
+    whole |= {"forwards": 1, "backwards": 1, "paths": [], "seconds": 1.0, "decision_seconds": 1.0}
+    whole["differentiable"] = True
+    run.append(whole)
+    assert finished_units(run) == {"a": whole}
+    gone = {key for key, value in change.items() if value is None}
+    run.append({key: value for key, value in (whole | {"unit": "b"} | change).items() if key not in gone})
+    with pytest.raises(InputError, match=r"records\.jsonl: line 2 is not a record") as refused:
+        finished_units(run)
+    assert said in str(refused.value)
 
 
 def test_the_first_record_of_a_unit_counts(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
-"""Intervals against another library and against their own coverage."""
+"""Intervals and paired tests against another library, enumeration and their own coverage."""
 
 from __future__ import annotations
+
+from itertools import product
 
 import pytest
 import torch
 from scipy.stats import binomtest
 
-from mlvgm.statistics import Estimate, bootstrap_mean, wilson
+from mlvgm.statistics import Estimate, bootstrap_mean, mcnemar, paired_difference, wilson
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (5, 10), (64, 64), (311, 1000)])
@@ -42,3 +44,29 @@ def test_the_share_is_inside_its_interval(trials: int) -> None:
     for successes in (0, trials):
         estimate = wilson(successes, trials)
         assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sign_flips_against_all_of_them(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    before, after = torch.rand(9, generator=generator), torch.rand(9, generator=generator) * 0.7
+    gap = (before - after).double()
+    sums = torch.tensor(
+        [sum(s * g for s, g in zip(signs, gap.tolist(), strict=True)) for signs in product([-1, 1], repeat=9)]
+    )
+    exact = float((sums >= gap.sum() - 1e-9).double().mean())
+    found = paired_difference(before, after)
+    assert found.fall == pytest.approx(float(gap.mean())) and found.p == pytest.approx(exact, abs=0.02)
+    assert paired_difference(after, before).p_rise == pytest.approx(exact, abs=0.02)
+
+
+def test_few_images_are_never_significant() -> None:
+    assert paired_difference(torch.ones(6), torch.zeros(6)).p > 0.01
+    assert paired_difference(torch.ones(40), torch.zeros(40)).p < 0.001
+
+
+def test_mcnemar_is_a_sign_test_of_what_differs() -> None:
+    first = torch.tensor([True] * 9 + [False] + [True] * 20)
+    second = torch.tensor([False] * 9 + [True] + [True] * 20)
+    assert mcnemar(first, second) == pytest.approx(2 * (1 + 10) / 2**10)
+    assert mcnemar(first, first) == 1.0

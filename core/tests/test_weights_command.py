@@ -87,6 +87,13 @@ def test_files_are_verified(linear: Site, tmp_path: Path) -> None:
         write_weights(path, content)
         (verdict,) = verify([str(path)], index=linear.index())
         assert verdict.status == ("ok" if name == "good" else "problem") and message in verdict.detail
+    (verdict,) = verify([str(tmp_path / "bare.safetensors")], index=linear.index())
+    assert "nobody recognises" in verdict.detail and "classifier.weights=FILE" in verdict.detail
+    path = tmp_path / "foreign-layout.safetensors"
+    write_weights(path, WeightsFile("", "", {f"linear.{name}": tensor for name, tensor in tensors.items()}))
+    (verdict,) = verify([str(path)], index=linear.index())
+    assert verdict.status == "problem" and "of the generator linear" in verdict.detail
+    assert f"`mlvgm weights convert {path} --to NEW.safetensors`" in verdict.detail
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "good.safetensors").read_bytes()[:-4])
     (verdict,) = verify([str(tmp_path / "cut.safetensors")], index=linear.index())
     assert verdict.status == "problem" and "readable safetensors" in verdict.detail

@@ -199,7 +199,7 @@ class Target(nn.Module):
             return self._two_pass(images, keys, loss, arguments)
         with torch.enable_grad():
             logits = self.defence.draw(images, keys, backward=self.backward)
-            losses = self._combine(logits, loss, arguments)
+            losses = self.objective(logits, loss, *arguments)
             (gradient,) = torch.autograd.grad(losses.sum(), images)
         return losses.detach(), gradient, logits.detach()
 
@@ -211,7 +211,7 @@ class Target(nn.Module):
             logits = torch.cat([self.defence.draw(images, keys[piece]) for piece in pieces], dim=1)
         with torch.enable_grad():
             leaf = logits.detach().requires_grad_(True)
-            losses = self._combine(leaf, loss, arguments)
+            losses = self.objective(leaf, loss, *arguments)
             (weights,) = torch.autograd.grad(losses.sum(), leaf)
             gradient = torch.zeros_like(images)
             for piece in pieces:
@@ -219,12 +219,23 @@ class Target(nn.Module):
                 gradient = gradient + torch.autograd.grad(part, images, weights[:, piece])[0]
         return losses.detach(), gradient, logits
 
-    def _combine(self, logits: Tensor, loss: Callable[..., Tensor], arguments: tuple[Tensor, ...]) -> Tensor:
+    def objective(self, logits: Tensor, loss: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+        """The loss of each image that gradients follow: of the vote's logits, or the mean over draws where none votes.
+
+        Args:
+            logits: (B, draws, K).
+            loss: ``loss(logits (n, K), *arguments)``, with one number or k for each row of logits.
+            arguments: tensors with one row an image, passed on in matching rows.
+
+        Shape:
+            output: (B,), or (B, k) for a loss that returns (n, k).
+        """
         batch, draws, _ = logits.shape
         if self.defence.votes > 1 or draws == 1:
             return loss(self.defence.vote(logits), *arguments)
         repeated = [argument.repeat_interleave(draws, 0) for argument in arguments]
-        return loss(logits.flatten(0, 1), *repeated).reshape(batch, draws).mean(1)
+        losses = loss(logits.flatten(0, 1), *repeated)
+        return losses.reshape(batch, draws, *losses.shape[1:]).mean(1)
 
     def success(self, images: Tensor, labels: Tensor, *, draws: int, targets: Tensor | None = None) -> Success:
         """How likely candidates defeat the deployed decision, judged on fresh draws of a stream of its own.

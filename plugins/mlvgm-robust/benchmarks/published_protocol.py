@@ -3,8 +3,9 @@
     python plugins/mlvgm-robust/benchmarks/published_protocol.py [--images 8] [--steps 1.0]
 
 DeepFool, C&W and the ladder of APGD with FAB attack the shipped classifier behind the shipped NVAE, cosine alphas and
-32 votes, with all step counts capped alike. The emulation (emulation/official.py) takes one image at a time, sends every one of
-32 draws through encoder and decoder, and gives each class in DeepFool and FAB a backward pass. It is compared with
+32 votes, with all step counts capped alike. The emulation (emulation/official.py) takes one image at a time, sends
+every one of 32 draws through encoder and decoder, and gives each class in DeepFool and FAB a backward pass. It is
+compared with
 
 * step for step: the same steps and draws, batched, encodings shared between draws, and
 * economical: the same attacks with 2 draws in a gradient and the two likeliest boundaries, successes confirmed on

@@ -11,7 +11,7 @@ from golden_classifier import classifier, stored
 from linear_models import linear_generator
 from torch import Tensor
 
-from mlvgm.attempts import AuditContext
+from mlvgm.audit.attempts import AuditContext
 from mlvgm.defence import Defence
 from mlvgm.harness import Attacked, Protocol, run_attack, score
 from mlvgm.noise import Keys

@@ -32,8 +32,8 @@ from audited import (
 )
 from golden_classifier import classifier
 
+from mlvgm.audit.verdict import Verdict, audit
 from mlvgm.defence import Defence
-from mlvgm.pipelines.audit import Verdict, audit
 from mlvgm.protocols.check import Subject
 from mlvgm_robust.purifiers.noise import AddNoise
 from mlvgm_robust.purifiers.none import Identity

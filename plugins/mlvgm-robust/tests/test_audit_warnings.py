@@ -12,9 +12,9 @@ from audited import STRONG, Idle, checks, find, generative, subject
 from golden_classifier import classifier
 from torch import Tensor
 
-from mlvgm.attempts import AuditContext
+from mlvgm.admissible import perturbation_norm
+from mlvgm.audit.attempts import AuditContext
 from mlvgm.defence import Defence
-from mlvgm.harness import perturbation_norm
 from mlvgm.noise import Keys
 from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import build, component, config_class
@@ -227,6 +227,44 @@ def test_two_images_cannot_show_that_a_defence_knows_them() -> None:
     many = subject(Defence(classifier()), count=24)
     assert find("leak.images", replace(many, reserve=(many.images, (many.labels + 1) % 10))).status == "fail"
     assert find("leak.images", replace(many.first(1), reserve=reserve)).status == "pass"
+
+
+@dataclass(frozen=True)
+class MissesSome:
+    """The strong attack, which gives up on every image from number ``first`` on."""
+
+    first: int
+    inner: Any = STRONG
+
+    @property
+    def info(self) -> Any:
+        return self.inner.info
+
+    def __call__(
+        self, target: Any, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: Any
+    ) -> Tensor:
+        found = self.inner(target, images, labels, targets=targets, context=context).clone()
+        found[self.first :] = images[self.first :]
+        return found
+
+
+# Wilson's upper limit by hand, z = 1.96: of 10 found in 12 it is 0.953, of 8 it is 0.862.
+@pytest.mark.parametrize(("count", "found", "status"), [(12, 12, "pass"), (12, 10, "warn"), (12, 8, "fail")])
+def test_planted_examples_are_missed_surely_or_perhaps(count: int, found: int, status: str) -> None:
+    finding = find("active.test", subject(Defence(classifier()), MissesSome(found), count=count))
+    assert finding.status == status
+    assert finding.values["planted"] == count and finding.values["found"] == pytest.approx(found / count)
+    p, z = found / count, 1.959964
+    centre, half = p + z * z / (2 * count), z * ((p * (1 - p) + z * z / (4 * count)) / count) ** 0.5
+    assert finding.values["found_interval"] == pytest.approx(
+        [(c / (1 + z * z / count)) for c in (centre - half, centre + half)]
+    )
+    assert f"of {count} planted" in finding.evidence and "at least 90.0 % are needed" in finding.evidence
+
+
+def test_a_single_planted_example_judges_no_attack() -> None:
+    with pytest.raises(NotRun, match="planted for 1 of 1 images, and 10 are needed"):
+        find("active.test", subject(Defence(classifier()), MissesSome(0), count=1))
 
 
 @dataclass(frozen=True)

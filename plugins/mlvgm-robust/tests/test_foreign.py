@@ -12,9 +12,9 @@ import torch
 from golden_classifier import run
 from linear_models import linear_problem
 
+from mlvgm.admissible import perturbation_norm
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError, MlvgmError, PluginError
-from mlvgm.harness import perturbation_norm
 from mlvgm.plugins.load import component, config_class
 from mlvgm.plugins.options import validate
 from mlvgm_robust.attacks import foolbox as foolbox_adapter

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from golden_classifier import classifier, run, stored
@@ -13,6 +15,9 @@ from mlvgm_robust.attacks.deepfool import DeepFool
 from mlvgm_robust.attacks.fgsm import Fgsm
 from mlvgm_robust.attacks.fmn import Fmn
 from mlvgm_robust.attacks.geometry import distance
+
+# That the stored data state for C&W, relative, image by image.
+TOLERANCE = 0.02
 
 
 def test_deepfool_without_clipping_finds_the_stored_distances() -> None:
@@ -51,10 +56,14 @@ def test_all_images_break_and_most_no_farther_away_than_with_the_stored_carlini_
     success = io["cw_success"]
     assert not success.all()
     ratio = (distance(adversarial - io["x"], "L2") / io["cw_l2"])[success]
-    assert ratio.mean() < 1 and ratio.median() < 0.98
-    # The stored attack has random starts; on single images they happen on another class's boundary. So this bounds
-    # their number, and the tests below every image, at settings that start across more boundaries.
-    assert (ratio > 1).sum() <= 4
+    assert ratio.mean() < 1 and ratio.median() < 1 - TOLERANCE
+    alike = (classifier()(adversarial).argmax(1) == io["cw_pred"])[success]
+    assert alike.any() and (ratio[alike] <= 1 + TOLERANCE).all()
+    # The stored attack has random starts, and on single images they happen on a nearer boundary of another class: the
+    # tests below bound every image, at settings that start across more boundaries. Here a sign test does: were ours no
+    # nearer than the stored one, each image would be as likely to be farther as nearer.
+    farther, images = int((ratio > 1).sum()), len(ratio)
+    assert sum(math.comb(images, count) for count in range(farther + 1)) / 2**images < 1e-3
 
 
 @pytest.mark.slow
@@ -63,8 +72,7 @@ def test_the_rigorous_carlini_and_wagner_is_no_farther_away_on_any_image() -> No
     success = io["cw_success"]
     attack = build(CarliniWagnerConfig(**CarliniWagnerConfig.BUDGETS["rigorous"]))
     adversarial = run(attack, Defence(classifier()), io["x"][success], io["y"][success])
-    # 2 % is the tolerance that the stored data state for this attack.
-    assert (distance(adversarial - io["x"][success], "L2") <= 1.02 * io["cw_l2"][success]).all()
+    assert (distance(adversarial - io["x"][success], "L2") <= (1 + TOLERANCE) * io["cw_l2"][success]).all()
 
 
 def test_fmn_with_as_many_starts_as_classes_is_no_farther_away_on_any_image() -> None:

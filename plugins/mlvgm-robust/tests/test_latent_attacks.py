@@ -11,9 +11,10 @@ from golden_classifier import attack_context, run
 from linear_models import LinearClassifier, LinearGenerator, linear_generator
 from torch import Tensor
 
+from mlvgm.admissible import check_attackable, perturbation_norm
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
-from mlvgm.harness import Protocol, check_attackable, perturbation_norm, run_attack
+from mlvgm.harness import Protocol, run_attack
 from mlvgm.noise import Keys
 from mlvgm.target import Target
 from mlvgm_robust.attacks.apgd_ce import ApgdCe

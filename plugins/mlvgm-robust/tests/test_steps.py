@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from linear_models import linear_problem
 from pydantic import ValidationError
 
+from mlvgm.admissible import check_candidates
 from mlvgm.defence import Defence
-from mlvgm.harness import Protocol, check_candidates, run_attack
+from mlvgm.harness import Protocol, run_attack
 from mlvgm.target import Target
 from mlvgm_robust.attacks import fgsm, pgd
 from mlvgm_robust.attacks.fgsm import Fgsm

@@ -301,3 +301,13 @@ def test_log_probabilities_are_logits() -> None:
 def test_shipped_weights_are_verified_by_building() -> None:
     verdicts = verify(["classifiers/fashion-cnn"])
     assert verdicts and all(one.status == "ok" and "builds fashion-cnn" in one.detail for one in verdicts)
+
+
+def test_a_bare_state_dict_is_verified_by_the_classifier_that_reads_it(tmp_path: Path) -> None:
+    tensors = FashionCNN(channels=1, classes=10).state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, tmp_path / "own.safetensors")
+    (verdict,) = verify([str(tmp_path / "own.safetensors")])
+    assert verdict.status == "ok" and verdict.detail.endswith("a bare state dict, builds fashion-cnn")
+    save_file({"head.weight": torch.zeros(10, 64)}, tmp_path / "part.safetensors")
+    (verdict,) = verify([str(tmp_path / "part.safetensors")])
+    assert verdict.status == "problem" and "classifier.weights=FILE" in verdict.detail

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlvgm.cli import completion
+from mlvgm.cli import options
 
 if TYPE_CHECKING:
     from mlvgm.runs.alphas import AlphasConfig
@@ -20,47 +20,30 @@ EPILOG = (
 
 
 def alphas(
-    method: Annotated[str | None, completion.option("alphas", "How vectors are found.", "Components")] = None,
-    generator: Annotated[
-        str | None, completion.option("generators", "Generator behind the purifier.", "Components")
-    ] = None,
-    attack: Annotated[
-        str | None, completion.option("attacks", "Attack that makes the images; default fgsm.", "Components")
-    ] = None,
-    purifier: Annotated[
-        str | None, completion.option("purifiers", "Purifier whose alphas are chosen.", "Components")
-    ] = None,
-    encoder: Annotated[
-        str | None, completion.option("encoders", "Finds latents where the generator has no encoder.", "Components")
-    ] = None,
-    classifier: Annotated[
-        str | None, completion.option("classifiers", "Classifier behind the purifier.", "Components")
-    ] = None,
+    method: Annotated[str | None, options.component("alphas", "How vectors are found.")] = None,
+    generator: options.Generator = None,
+    attack: Annotated[str | None, options.component("attacks", "Attack that makes the images; default fgsm.")] = None,
+    purifier: Annotated[str | None, options.component("purifiers", "Purifier whose alphas are chosen.")] = None,
+    encoder: options.Encoder = None,
+    classifier: options.Classifier = None,
     data: Annotated[
-        str | None, completion.option("datasets", "Data set; its training images are used.", "Data")
+        str | None, options.component("datasets", "Data set; its training images are used.", "Data")
     ] = None,
     images: Annotated[
         int | None, typer.Option("--images", "-n", min=1, help="Adversarial images to find.", rich_help_panel="Data")
     ] = None,
     evaluations: Annotated[int | None, typer.Option(min=1, help="Vectors to try.", rich_help_panel="Compute")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.", rich_help_panel="Compute")] = None,
-    device: Annotated[str | None, typer.Option(help="Torch device.", rich_help_panel="Compute")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", rich_help_panel="Compute")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", help="KEY=VALUE for any option, e.g. search.weight=0.5 or attack.eps=0.5."),
-    ] = None,
+    device: options.ConfiguredDevice = None,
+    threads: options.Threads = None,
+    settings: Annotated[list[str] | None, options.assignments("search.weight=0.5 or attack.eps=0.5")] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Run directory to make; an interrupted one goes on.", rich_help_panel="Output"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, load no weights.")] = False,
-    json_output: Annotated[
-        bool, typer.Option("--json", help="One object on stdout.", rich_help_panel="Output")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No plan, no progress.", rich_help_panel="Output")
-    ] = False,
+    dry_run: options.DryRun = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Choose alphas on adversarial images that fool pure reconstruction, and judge them on others."""
     import os

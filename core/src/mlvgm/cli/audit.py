@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlvgm.cli import completion
+from mlvgm.cli import options
 
 if TYPE_CHECKING:
-    from mlvgm.pipelines.audit import Verdict
-    from mlvgm.runs.config import PurifyConfig
+    from mlvgm.audit.verdict import Verdict
+    from mlvgm.runs.config import PurifyConfig, ResolvedConfig
+    from mlvgm.runs.settings import Settings
 
 EPILOG = (
     "Examples: `mlvgm audit --generator nvae` · `mlvgm audit my_defences:purified --attack apgd-ce --out audit` · "
@@ -32,57 +34,38 @@ def audit(
             "arguments that makes one. Without it, the defence that the options below describe.",
         ),
     ] = None,
-    generator: Annotated[
-        str | None, completion.option("generators", "Generator behind the purifier.", "Components")
-    ] = None,
-    attack: Annotated[
-        str | None, completion.option("attacks", "Attack under audit; default apgd-ce.", "Components")
-    ] = None,
-    purifier: Annotated[str | None, completion.option("purifiers", "Purifier.", "Components")] = None,
-    encoder: Annotated[
-        str | None, completion.option("encoders", "Finds latents where the generator has no encoder.", "Components")
-    ] = None,
+    generator: options.Generator = None,
+    attack: Annotated[str | None, options.component("attacks", "Attack under audit; default apgd-ce.")] = None,
+    purifier: options.Purifier = None,
+    encoder: options.Encoder = None,
     classifier: Annotated[
         str | None,
-        completion.option("classifiers", "Classifier; of an imported defence, the one inside.", "Components"),
+        options.component("classifiers", "Classifier; of an imported defence, the one inside."),
     ] = None,
-    data: Annotated[str | None, completion.option("datasets", "Data set.", "Data")] = None,
+    data: options.Data = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", min=1, help="First N images.", rich_help_panel="Data")
     ] = None,
-    budget: Annotated[
-        str | None, typer.Option(help="Preset: demo, standard or rigorous.", rich_help_panel="Compute")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all noise.", rich_help_panel="Compute")] = None,
-    device: Annotated[str | None, typer.Option(help="Torch device.", rich_help_panel="Compute")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", rich_help_panel="Compute")] = None,
+    budget: options.Budget = None,
+    seed: options.Seed = None,
+    device: options.ConfiguredDevice = None,
+    threads: options.Threads = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Run this check, or all that begin so (sanity); may be repeated.")
     ] = None,
     skip: Annotated[list[str] | None, typer.Option(help="Leave this check out; may be repeated.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", help="KEY=VALUE for any option, e.g. check.active.test.images=64."),
-    ] = None,
+    settings: Annotated[list[str] | None, options.assignments("check.active.test.images=64")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for card and images.", rich_help_panel="Output")] = None,
-    json_output: Annotated[
-        bool, typer.Option("--json", help="One object on stdout.", rich_help_panel="Output")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel="Output")] = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Check whether the robust accuracy of a defence can be believed; exit code 1 if a check fails or breaks."""
     import os
 
     import torch
 
-    from mlvgm.attempts import AuditContext
-    from mlvgm.cli.output import emit_json, progress_bar, say
-    from mlvgm.errors import CheckFailed
-    from mlvgm.files import check_writable
-    from mlvgm.pipelines import audit as pipeline
-    from mlvgm.runs.audit import audit_config, build_checks, build_subject, use_threads
-    from mlvgm.runs.audit_card import as_plain, write_card
-    from mlvgm.runs.build import check_device
+    from mlvgm.audit.evaluation import audit_config
+    from mlvgm.cli.output import emit_json
     from mlvgm.runs.resolve import collect
 
     flags = {
@@ -100,33 +83,74 @@ def audit(
     }
     chosen = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ)
     resolved = audit_config(chosen, target=subject, threads=torch.get_num_threads())
-    checks = build_checks(chosen, budget=resolved.config.budget, only=only or (), skip=skip or ())
+
+    def show(verdict: Verdict, plain: dict[str, Any]) -> None:
+        if json_output:
+            emit_json(plain)
+        else:
+            _print(verdict)
+
+    examine(resolved, chosen, target=subject, only=only or (), skip=skip or (), out=out, quiet=quiet, show=show)
+
+
+def examine(
+    resolved: ResolvedConfig,
+    chosen: Settings,
+    *,
+    target: str | None = None,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    out: Path | None,
+    quiet: bool,
+    show: Callable[[Verdict, dict[str, Any]], None],
+) -> None:
+    """Check every input, load what is audited, run the checks, show what they found, and keep its card.
+
+    Args:
+        resolved: the evaluation under audit.
+        chosen: settings of the user, among them those of checks.
+        target: ``module:attribute`` of a whole defence, if one is imported.
+        only: checks to run; all if empty.
+        skip: checks to leave out.
+        out: folder for card and images, which is made; None to keep nothing.
+        quiet: no progress.
+        show: called with the verdict, also as plain values.
+
+    Raises:
+        CheckFailed: the robust accuracy is not believable.
+    """
+    from mlvgm.audit.attempts import AuditContext
+    from mlvgm.audit.card import as_plain, write_card
+    from mlvgm.audit.evaluation import build_checks, build_subject, use_threads
+    from mlvgm.audit.verdict import audit as run_checks
+    from mlvgm.cli.output import progress_bar, say
+    from mlvgm.errors import CheckFailed
+    from mlvgm.files import check_writable
+    from mlvgm.runs.build import check_device
+
+    checks, left_out = build_checks(chosen, budget=resolved.config.budget, only=only, skip=skip)
     check_device(resolved.config.device)
     if out is not None:
         check_writable(out)
     use_threads(resolved.config)
     inside = any(key.startswith("classifier.") for key in chosen)
-    evaluation, resolved = build_subject(resolved, target=subject, classifier=inside)
-    what = _named(resolved.config, subject)
+    subject, resolved = build_subject(resolved, target=target, classifier=inside)
+    what = _named(resolved.config, target)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     if not quiet:
-        say(f"auditing {what}: {len(checks)} checks, {len(evaluation)} images")
+        say(f"auditing {what}: {len(checks)} checks, {len(subject)} images")
     with progress_bar("auditing", shown=not quiet) as update:
-        verdict = pipeline.audit(evaluation, checks, context=AuditContext(folder=out), progress=update)
+        verdict = run_checks(subject, checks, left_out=left_out, context=AuditContext(folder=out), progress=update)
     plain = as_plain(verdict, subject=what, config=resolved.config.model_dump(mode="json"))
     if out is not None:
         write_card(out, verdict, plain)
-    if json_output:
-        emit_json(plain)
-    else:
-        _print(verdict)
-        print(verdict.sentence)
+    show(verdict, plain)
     if out is not None:
         say(f"card: {out / 'audit.html'}, {out / 'audit.md'}, {out / 'audit.json'}")
-    if not verdict.believable:
-        failed = [finding.check for finding in (*verdict.of("fail"), *verdict.broken)]
-        raise CheckFailed(f"not believable: {', '.join(failed) or 'no check passed'}")
+    if verdict.believable is False:
+        objections = ", ".join(finding.check for finding in verdict.objections)
+        raise CheckFailed(f"not believable: {objections or 'no check passed'}")
 
 
 def _named(config: PurifyConfig, subject: str | None) -> str:
@@ -138,12 +162,12 @@ def _named(config: PurifyConfig, subject: str | None) -> str:
 
 
 def _print(verdict: Verdict) -> None:
-    """The table of findings, on stdout."""
+    """The table of findings, what was left out, and the verdict, on stdout."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from mlvgm.runs.audit_card import requirement
+    from mlvgm.audit.card import requirement
 
     colours = {"pass": "green", "warn": "yellow", "fail": "bold red", "not run": "dim"}
     table = Table(show_lines=False)
@@ -158,3 +182,6 @@ def _print(verdict: Verdict) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
     console.print(table)
+    if verdict.left_out:
+        print(f"left out: {', '.join(verdict.left_out)}")
+    print(verdict.sentence)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-import typer
 
 
 def kinds(incomplete: str) -> list[str]:
@@ -24,11 +21,6 @@ def names(kind: str) -> Callable[[str], list[str]]:
         return [name for name in Index.installed().names(kind) if name.startswith(incomplete)]
 
     return complete
-
-
-def option(kind: str, help: str, panel: str | None = None) -> Any:
-    """A Typer option that takes a component of ``kind`` and completes its names."""
-    return typer.Option(help=help, rich_help_panel=panel, autocompletion=names(kind))
 
 
 def components(incomplete: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlvgm.cli import completion
+from mlvgm.cli import options
 
 if TYPE_CHECKING:
     from mlvgm.pipelines.mix import Mixed
@@ -20,29 +20,23 @@ EPILOG = (
 
 
 def mix(
-    generator: Annotated[
-        str | None, completion.option("generators", "Generator whose latents are exchanged.", "Components")
-    ] = None,
+    generator: Annotated[str | None, options.component("generators", "Generator whose latents are exchanged.")] = None,
     encoder: Annotated[
         str | None,
-        completion.option("encoders", "Finds latents of images in place of the generator's own encoder.", "Components"),
+        options.component("encoders", "Finds latents of images in place of the generator's own encoder."),
     ] = None,
     data: Annotated[
-        str | None, completion.option("datasets", "Encode images of this data set; default: mix samples.", "Data")
+        str | None, options.component("datasets", "Encode images of this data set; default: mix samples.", "Data")
     ] = None,
     split: Annotated[str, typer.Option(help="Split the images come from.", rich_help_panel="Data")] = "test",
     pairs: Annotated[int, typer.Option("--pairs", "-n", min=1, max=1000, help="Pairs of images, one a row.")] = 6,
     columns: Annotated[int, typer.Option(min=1, help="Most mixtures in a row, evenly spaced.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.", rich_help_panel="Compute")] = 0,
-    device: Annotated[str, typer.Option(help="Torch device.", rich_help_panel="Compute")] = "cpu",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE for any option, e.g. generator.temperature=0.7.")
-    ] = None,
+    device: options.Device = "cpu",
+    settings: Annotated[list[str] | None, options.assignments("generator.temperature=0.7")] = None,
     out: Annotated[Path, typer.Option(help="PNG file to write.", rich_help_panel="Output")] = Path("mix.png"),
-    json_output: Annotated[
-        bool, typer.Option("--json", help="One object on stdout.", rich_help_panel="Output")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel="Output")] = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Draw pairs of images with the first latents of A, then more and more of them, taken from B.
 

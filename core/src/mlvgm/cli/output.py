@@ -40,8 +40,8 @@ def print_plan(plan: Mapping[str, str]) -> None:
 
 
 def print_results(result: dict[str, Any]) -> None:
-    """The tables of a run's results (:func:`mlvgm.runs.execute.results`) and its notes, on stdout."""
-    from mlvgm.runs.execute import row_results, worst_cases
+    """The tables of a run's results (:func:`mlvgm.runs.results.results`) and its notes, on stdout."""
+    from mlvgm.runs.results import row_results, worst_cases
 
     rows, worst = row_results(result), worst_cases(result)
     same = len({row.images for row in rows}) <= 1
@@ -74,7 +74,7 @@ def print_results(result: dict[str, Any]) -> None:
             ]
             for one in worst
         ]
-        print_table("point-wise worst case over attacks", head, body, text=3)
+        print_table("point-wise worst case over attacks, on the images that all of them have seen", head, body, text=3)
     for label, note in dict.fromkeys((row["label"], row["note"]) for row in result["rows"] if row["note"]):
         print(f"{label}: {note}")
 

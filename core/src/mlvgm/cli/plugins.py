@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlvgm.cli import completion
+from mlvgm.cli import completion, options
 from mlvgm.cli.output import emit_json, print_columns
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from mlvgm.plugins.load import Resolved
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +29,7 @@ def register(app: typer.Typer) -> None:
 def list_plugins(
     kind: Annotated[str | None, typer.Option(help="Only this kind.", autocompletion=completion.kinds)] = None,
     check: Annotated[bool, typer.Option("--check", help="Import each; exit code 1 if one does not work.")] = False,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """List the installed plugins; imports none of them."""
     from mlvgm.errors import CheckFailed, PluginError, unknown
@@ -63,7 +61,7 @@ def list_plugins(
 def info(
     name: Annotated[str, typer.Argument(metavar="KIND/NAME", autocompletion=completion.components)],
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of its options.")] = False,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Show what one plugin offers, and its options."""
     from mlvgm.plugins.index import Index
@@ -80,7 +78,7 @@ def info(
         _print_description(_describe(resolved, config))
 
 
-def doctor(json: Json = False) -> None:
+def doctor(json: options.Json = False) -> None:
     """Import every plugin and look at what runs need; exit code 1 on problems."""
     from mlvgm.errors import CheckFailed
     from mlvgm.plugins.doctor import examine

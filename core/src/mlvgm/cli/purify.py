@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mlvgm.cli import completion
+from mlvgm.cli import options
 
 
 def register(app: typer.Typer) -> None:
@@ -17,16 +17,15 @@ def register(app: typer.Typer) -> None:
 def purify(
     folder: Annotated[Path, typer.Argument(help="Folder of images.")],
     out: Annotated[Path, typer.Option(help="Folder for the purified images; made if missing, must be empty.")],
-    generator: Annotated[str | None, completion.option("generators", "Generator behind the purifier.")] = None,
-    purifier: Annotated[str | None, completion.option("purifiers", "Purifier.")] = None,
-    encoder: Annotated[
-        str | None,
-        completion.option("encoders", "Finds latents where the generator has no encoder, or in its place."),
+    generator: options.Generator = None,
+    purifier: options.Purifier = None,
+    encoder: options.Encoder = None,
+    settings: Annotated[list[str] | None, options.assignments("purifier.noise=4")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Replayable noise; fresh entropy if not given.", rich_help_panel="Compute")
     ] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE, e.g. purifier.noise=4.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Replayable noise; fresh entropy if not given.")] = None,
-    device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    device: options.Device = "cpu",
+    quiet: options.Quiet = False,
 ) -> None:
     """Purify every image of a folder once; file names are kept, purified images are PNG."""
     import os
@@ -35,7 +34,8 @@ def purify(
     from mlvgm.pipelines.folder import purify_folder
     from mlvgm.plugins.load import build
     from mlvgm.runs.build import build_part, check_device, lacks_encoder
-    from mlvgm.runs.resolve import collect, recipe_settings, resolved_component
+    from mlvgm.runs.recipes import recipe_settings, resolved_component
+    from mlvgm.runs.resolve import collect
     from mlvgm.runs.settings import part, refuse_others
 
     flags = {"generator.name": generator, "encoder.name": encoder, "purifier.name": purifier}

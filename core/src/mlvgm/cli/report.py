@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mlvgm.cli import options
+
 EPILOG = (
     "Examples: `mlvgm report runs/study` · `mlvgm report runs/apgd runs/square --out both.html` · "
     "`mlvgm report runs/study --markdown tables.md --figures figures`"
@@ -19,10 +21,17 @@ def register(app: typer.Typer) -> None:
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run directories of `mlvgm run purify`.", metavar="RUN...")],
-    out: Annotated[Path | None, typer.Option(help="HTML page; default report.html in the (first) run.")] = None,
-    figures: Annotated[Path | None, typer.Option(help="Folder for the figures as PNG as well.")] = None,
-    tables: Annotated[Path | None, typer.Option("--markdown", help="File for the tables in Markdown as well.")] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="HTML page; default report.html in the (first) run.", rich_help_panel="Output")
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for the figures as PNG as well.", rich_help_panel="Output")
+    ] = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option("--markdown", help="File for the tables in Markdown as well.", rich_help_panel="Output"),
+    ] = None,
+    json_output: options.Json = False,
 ) -> None:
     """One self-contained HTML page of one or many runs, finished or not.
 

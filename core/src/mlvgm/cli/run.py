@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlvgm.cli import alphas, completion, mix, score
+from mlvgm.cli import alphas, mix, options, score
 
 if TYPE_CHECKING:
-    from mlvgm.runs.config import ResolvedConfig
+    from mlvgm.runs.config import PurifyConfig, ResolvedConfig
     from mlvgm.runs.rundir import RunDirectory
     from mlvgm.runs.workers import Workers
 
@@ -31,30 +31,19 @@ def register(app: typer.Typer) -> None:
 
 
 def purify(
-    generator: Annotated[
-        str | None, completion.option("generators", "Generator behind the purifier.", "Components")
-    ] = None,
+    generator: options.Generator = None,
     attack: Annotated[
-        list[str] | None, completion.option("attacks", "Attack, NAME or NAME:ARGUMENT; may be repeated.", "Components")
+        list[str] | None, options.component("attacks", "Attack, NAME or NAME:ARGUMENT; may be repeated.")
     ] = None,
-    purifier: Annotated[str | None, completion.option("purifiers", "Purifier of the first row.", "Components")] = None,
-    encoder: Annotated[
-        str | None,
-        completion.option(
-            "encoders", "Finds latents where the generator has no encoder, or in its place.", "Components"
-        ),
-    ] = None,
-    classifier: Annotated[
-        str | None, completion.option("classifiers", "Classifier: a name, timm:NAME or module:attribute.", "Components")
-    ] = None,
-    data: Annotated[str | None, completion.option("datasets", "Data set.", "Data")] = None,
+    purifier: Annotated[str | None, options.component("purifiers", "Purifier of the first row.")] = None,
+    encoder: options.Encoder = None,
+    classifier: options.Classifier = None,
+    data: options.Data = None,
     limit: Annotated[
         int | None,
         typer.Option("--limit", "-n", help="First N images; partial below the budget's.", rich_help_panel="Data"),
     ] = None,
-    budget: Annotated[
-        str | None, typer.Option(help="Preset: demo, standard or rigorous.", rich_help_panel="Compute")
-    ] = None,
+    budget: options.Budget = None,
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -62,24 +51,18 @@ def purify(
             rich_help_panel="Compute",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all noise.", rich_help_panel="Compute")] = None,
-    device: Annotated[str | None, typer.Option(help="Torch device.", rich_help_panel="Compute")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", rich_help_panel="Compute")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE for any option, e.g. attack.eps=0.5.")
-    ] = None,
+    seed: options.Seed = None,
+    device: options.ConfiguredDevice = None,
+    threads: options.Threads = None,
+    settings: Annotated[list[str] | None, options.assignments("attack.eps=0.5")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of options.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory to make.", rich_help_panel="Output")] = None,
     fail_under: Annotated[
         float | None, typer.Option(help="Exit 1 if the first row's worst case is lower.", rich_help_panel="Output")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, load no weights.")] = False,
-    json_output: Annotated[
-        bool, typer.Option("--json", help="One object on stdout.", rich_help_panel="Output")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No plan, no progress.", rich_help_panel="Output")
-    ] = False,
+    dry_run: options.DryRun = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Attack a classifier behind purifiers and baselines, on the same images, and say how much each defends."""
     import os
@@ -139,11 +122,11 @@ def _prepare_and_run(
     if workers.leads and not quiet:
         print_plan(plan)
     if dry_run:
-        if json_output and workers.leads:
-            emit_json(
-                {"plan": plan, "config": resolved.config.model_dump(mode="json"), "sources": dict(resolved.sources)}
-            )
-        say("dry run: nothing was computed")
+        if workers.leads:
+            if json_output:
+                config = resolved.config.model_dump(mode="json")
+                emit_json({"plan": plan, "config": config, "sources": dict(resolved.sources)})
+            say("dry run: nothing was computed")
         return
     study = build_study(resolved.config, generators)
     inputs = file_hashes(resolved.config)
@@ -173,9 +156,10 @@ def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json
     from mlvgm.cli.output import emit_json, json_ready, print_results, progress_bar, say
     from mlvgm.errors import CheckFailed
     from mlvgm.plugins.hooks import Hooks
-    from mlvgm.runs.execute import execute, worst_robust
+    from mlvgm.runs.execute import execute
     from mlvgm.runs.plan import small_print
     from mlvgm.runs.report import write_report
+    from mlvgm.runs.results import worst_robust
 
     try:
         with progress_bar("attacking", shown=workers.leads and not quiet) as update:
@@ -209,26 +193,17 @@ def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json
         raise CheckFailed(f"robust accuracy {robust:.3f} of '{first}' is below {config.fail_under}")
 
 
-def _audit(config: Any, run: RunDirectory, *, quiet: bool) -> None:
+def _audit(config: PurifyConfig, run: RunDirectory, *, quiet: bool) -> None:
     """Audit the first attacked defence under its first attack; the card is in the run's folder ``audit``."""
-    from mlvgm.attempts import AuditContext
-    from mlvgm.cli.output import progress_bar, say
-    from mlvgm.errors import CheckFailed
-    from mlvgm.pipelines.audit import audit
-    from mlvgm.runs.audit import build_checks, build_subject, evaluation_of
-    from mlvgm.runs.audit_card import as_plain, write_card
+    from mlvgm.audit.evaluation import evaluation_of
+    from mlvgm.cli.audit import examine
+    from mlvgm.cli.output import say
 
-    resolved = evaluation_of(config)
-    subject, resolved = build_subject(resolved, target=None, classifier=False)
-    folder = run.path / "audit"
-    folder.mkdir(exist_ok=True)
-    with progress_bar("auditing", shown=not quiet) as update:
-        checks = build_checks({}, budget=config.budget)
-        verdict = audit(subject, checks, context=AuditContext(folder=folder), progress=update)
-    label, attack = resolved.config.rows[0].label, resolved.config.attacks[0].label
-    plain = as_plain(verdict, subject=f"{label} under {attack}", config=resolved.config.model_dump(mode="json"))
     with run.keeping_records():
-        write_card(folder, verdict, plain)
-    say(f"{verdict.sentence} (card: {folder / 'audit.html'})")
-    if not verdict.believable:
-        raise CheckFailed(f"the robust accuracy of '{label}' is not believable")
+        examine(
+            evaluation_of(config),
+            {},
+            out=run.path / "audit",
+            quiet=quiet,
+            show=lambda verdict, plain: say(verdict.sentence),
+        )

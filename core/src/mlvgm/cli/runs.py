@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlvgm.cli import options
+
 if TYPE_CHECKING:
     from mlvgm.runs.config import ResolvedConfig
     from mlvgm.runs.workers import Workers
@@ -22,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def list_runs(
     folder: Annotated[Path, typer.Argument(help="Folder that holds run directories.")] = Path("runs"),
-    json_output: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
+    json_output: options.Json = False,
 ) -> None:
     """Runs in a folder: state, finished units, attack."""
     from mlvgm.cli.output import emit_json
@@ -41,17 +43,17 @@ def list_runs(
 
 def show(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
-    json_output: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
+    json_output: options.Json = False,
 ) -> None:
     """Results of a run so far, finished or not."""
     from mlvgm.cli.output import emit_json, json_ready, print_results
     from mlvgm.runs.config import load_config
-    from mlvgm.runs.execute import results
+    from mlvgm.runs.results import finished_units, results
     from mlvgm.runs.rundir import RunDirectory
 
     directory = RunDirectory.open(run)
     config = load_config(directory.config)
-    result = results(config, directory.finished())
+    result = results(config, finished_units(directory))
     if json_output:
         emit_json(json_ready(result | {"run": str(run), "state": directory.state}))
         return
@@ -64,8 +66,8 @@ def resume(
     config: Annotated[
         Path | None, typer.Option(help="YAML file that adds defences, attacks or images to those of the run.")
     ] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Finish an interrupted run, or let one grow; its decisions are those of an uninterrupted one."""
     import os
@@ -84,20 +86,22 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool
     from mlvgm.runs.execute import all_units, check_samples
     from mlvgm.runs.inputs import check_unchanged, file_hashes
     from mlvgm.runs.plan import purify_plan
+    from mlvgm.runs.results import finished_units
     from mlvgm.runs.rundir import RunDirectory, environment
 
     directory = RunDirectory.open(run, worker=workers.rank)
     config = load_config(directory.config)
     grown = None if file is None else _grown(file, threads=config.threads)
     config = config if grown is None else grown.config
-    check_unchanged(directory.read_json("inputs.json"), directory.finished(), config)
+    done = finished_units(directory)
+    check_unchanged(directory.read_json("inputs.json"), done, config)
     before = directory.read_json("environment.json")
     now = environment(device=config.device, threads=config.threads)
     for key in ("versions", "plugins", "python"):
         if workers.leads and before.get(key) not in (None, now[key]):
             say(f"warning: {key} differ from when the run began; decisions may differ too")
     study = build_study(config)
-    check_samples(all_units(config, study.samples), directory.finished())  # before its configuration is replaced
+    check_samples(all_units(config, study.samples), done)  # before its configuration is replaced
     if grown is not None and workers.leads:
         with directory.keeping_records():
             directory.write_config(grown.to_yaml())

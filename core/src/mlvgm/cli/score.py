@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlvgm.cli import completion
+from mlvgm.cli import options
 
 if TYPE_CHECKING:
     from mlvgm.pipelines.score import ScoreRow
@@ -22,18 +22,12 @@ def score(
     stored: Annotated[
         Path, typer.Argument(help="Run directory, folder of safetensors shards, or one shard.", metavar="RUN_OR_FOLDER")
     ],
-    generator: Annotated[
-        str | None, completion.option("generators", "Generator behind the purifier.", "Components")
-    ] = None,
-    purifier: Annotated[str | None, completion.option("purifiers", "Purifier.", "Components")] = None,
-    encoder: Annotated[
-        str | None, completion.option("encoders", "Finds latents where the generator has no encoder.", "Components")
-    ] = None,
-    classifier: Annotated[
-        str | None, completion.option("classifiers", "Classifier: a name, timm:NAME or module:attribute.", "Components")
-    ] = None,
+    generator: options.Generator = None,
+    purifier: options.Purifier = None,
+    encoder: options.Encoder = None,
+    classifier: options.Classifier = None,
     data: Annotated[
-        str | None, completion.option("datasets", "Data set whose images the shards' are like.", "Data")
+        str | None, options.component("datasets", "Data set whose images the shards' are like.", "Data")
     ] = None,
     norm: Annotated[
         str | None, typer.Option(help="Norm of perturbations, for shards that do not say.", rich_help_panel="Data")
@@ -44,15 +38,11 @@ def score(
     seed: Annotated[
         int | None, typer.Option(help="Seed of the decisions' noise; the run's by default.", rich_help_panel="Compute")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="Torch device.", rich_help_panel="Compute")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", rich_help_panel="Compute")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE for any option, e.g. votes=32.")
-    ] = None,
-    json_output: Annotated[
-        bool, typer.Option("--json", help="One object on stdout.", rich_help_panel="Output")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel="Output")] = False,
+    device: options.ConfiguredDevice = None,
+    threads: options.Threads = None,
+    settings: Annotated[list[str] | None, options.assignments("votes=32")] = None,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Score stored adversarial examples without attacking: on the defences they were made against, or on another.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mlvgm.cli import options
+
 
 def register(app: typer.Typer) -> None:
     app.command("train")(train)
@@ -17,16 +19,16 @@ def train(
     name: Annotated[str | None, typer.Argument(help="Which one, e.g. nvae.")] = None,
     generator: Annotated[str | None, typer.Option(help="Same as NAME for generators.")] = None,
     classifier: Annotated[str | None, typer.Option(help="Same as NAME for classifiers.")] = None,
-    data: Annotated[str, typer.Option(help="Data set.")] = "fashion-mnist",
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints, weights and card.")] = Path("trained"),
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE, e.g. train.steps=100 or data.data_dir=DIR.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
-    device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
+    data: Annotated[str, typer.Option(help="Data set.", rich_help_panel="Data")] = "fashion-mnist",
+    out: Annotated[
+        Path, typer.Option(help="Folder for checkpoints, weights and card.", rich_help_panel="Output")
+    ] = Path("trained"),
+    settings: Annotated[list[str] | None, options.assignments("train.steps=100 or data.data_dir=DIR")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.", rich_help_panel="Compute")] = 0,
+    device: options.Device = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in OUT.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="One object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Train, write weights and a card, and print how to use them."""
     import os

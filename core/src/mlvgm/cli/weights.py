@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mlvgm.cli import completion
+from mlvgm.cli import completion, options
 from mlvgm.cli.output import emit_json, print_columns, say
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +33,7 @@ def convert(
         typer.Option("--as", help="The generator it is for.", autocompletion=completion.names("generators")),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace DST.")] = False,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Make a weights file of a published checkpoint; nothing in the checkpoint is executed."""
     from mlvgm.weights import convert as conversion
@@ -50,7 +48,7 @@ def convert(
     )
 
 
-def list_weights(json: Json = False) -> None:
+def list_weights(json: options.Json = False) -> None:
     """List the weights that ship with the installed plugins."""
     from mlvgm.plugins.index import Index
     from mlvgm.weights.shipped import all_shipped
@@ -77,7 +75,7 @@ def verify(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME|PATH]…", help="Default: everything that ships.")
     ] = None,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Check that weights are whole, finite and fit their component; exit code 1 if some are not."""
     from mlvgm.errors import CheckFailed

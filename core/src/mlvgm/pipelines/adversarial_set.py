@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mlvgm.admissible import check_candidates, check_images
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.files import write_bytes
-from mlvgm.harness import check_candidates, check_images
 from mlvgm.noise import Keys
 from mlvgm.protocols.alphas import AdversarialSet
 from mlvgm.protocols.attack import Attack, AttackContext

@@ -8,11 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from mlvgm.paired import mcnemar
 from mlvgm.pipelines.outcomes import Outcome, accuracy, on_samples
 from mlvgm.pipelines.security_curve import Curve, distances, security_curves
-from mlvgm.pipelines.worst_case import point_wise, takes_part, threats, worst_case
-from mlvgm.statistics import Estimate
+from mlvgm.pipelines.worst_case import point_wise, threats, worst_case
+from mlvgm.statistics import Estimate, mcnemar
 
 BASELINE = "undefended"
 
@@ -130,10 +129,10 @@ def as_plain(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     several = threats(outcomes) if table.worst else []
     return {
         "worst": [
-            asdict(worst_case(found, norm=norm, eps=eps))
+            asdict(worst)
             for found in own.values()
             for norm, eps in several
-            if any(takes_part(outcome, norm=norm, eps=eps) for outcome in found)
+            if (worst := worst_case(found, norm=norm, eps=eps)).images
         ],
         "paired": [
             {

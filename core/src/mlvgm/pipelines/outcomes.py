@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlvgm.harness import ABSOLUTE, RELATIVE
+from mlvgm.admissible import ABSOLUTE, RELATIVE
 from mlvgm.statistics import Estimate, wilson
 
 
@@ -89,12 +89,12 @@ class Outcome:
         return torch.where(self.robust, torch.inf, broken)
 
 
-def outcomes_of(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Outcome]:
-    """Outcomes by (defence, attack), from records in any order."""
+def by_attack(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """The records of each (defence, attack) in the order of their units, whichever worker was first."""
     grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for record in records:
+    for record in sorted(records, key=lambda record: str(record["unit"])):
         grouped.setdefault((record["defence"], record["attack"]), []).append(record)
-    return {key: Outcome.of(found) for key, found in grouped.items()}
+    return grouped
 
 
 def accuracy(right: Tensor) -> Estimate:

@@ -161,6 +161,31 @@ def record(unit: Unit, labels: torch.Tensor, attacked: Attacked, *, info: Attack
     }
 
 
+_OF_IMAGES = (
+    *("samples", "labels", "clean", "clean_single", "robust", "robust_single"),
+    *("chance", "norm", "violations"),
+)
+_OF_UNITS = (
+    *("defence", "attack", "norm_name", "eps", "forwards", "backwards"),
+    *("paths", "seconds", "decision_seconds", "differentiable"),
+)
+
+
+def problem_of(record: Mapping[str, Any]) -> str:
+    """What a :func:`record` read back lacks, in words; empty if nothing.
+
+    >>> problem_of({"unit": "a", "samples": [0]})
+    "no 'labels'"
+    """
+    for key in (*_OF_IMAGES, *_OF_UNITS):
+        if key not in record:
+            return f"no '{key}'"
+    for key in _OF_IMAGES:
+        if not isinstance(record[key], list) or len(record[key]) != len(record["samples"]):
+            return f"'{key}' is no list of one entry for each image"
+    return ""
+
+
 def summarise(records: Sequence[Mapping[str, Any]]) -> RowResult:
     """Figures of one defence under one attack, from their records."""
 

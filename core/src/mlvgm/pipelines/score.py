@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mlvgm.admissible import check_candidates
 from mlvgm.defence import Defence
 from mlvgm.errors import InputError
-from mlvgm.harness import Protocol, check_candidates, score
+from mlvgm.harness import Protocol, score
 from mlvgm.pipelines.outcomes import accuracy
 from mlvgm.pipelines.shards import Shard
 from mlvgm.protocols.attack import AttackInfo

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mlvgm.pipelines.outcomes import Outcome, accuracy
-from mlvgm.pipelines.worst_case import point_wise, threats
+from mlvgm.pipelines.worst_case import point_wise, seen_by_all, threats
 from mlvgm.statistics import Estimate
 
 STEPS = 100
@@ -82,9 +82,8 @@ def radii_of(outcomes: Sequence[Outcome], norm: str) -> tuple[float, ...]:
 def security_curves(outcomes: Sequence[Outcome]) -> list[Curve]:
     """All curves of a comparison: those of each minimal-norm attack, points of the others, and the worst case.
 
-    A worst case is given for a defence that several attacks in one norm have attacked. It ends at the largest radius of
-    the attacks that have one, unless those of minimal norm have seen all images: the others would count as robust
-    beyond it.
+    A worst case is given for a defence that several attacks in one norm have attacked, over the images that all of them
+    have seen. Without attacks of minimal norm it ends at the largest radius.
 
     Args:
         outcomes: of all defences under all attacks.
@@ -97,18 +96,17 @@ def security_curves(outcomes: Sequence[Outcome]) -> list[Curve]:
             curves += [_curve(outcome, radii) for outcome in own]
             if len(own) > 1:
                 told = [radius for radius in radii if radius <= _reach(own)]
-                right = [point_wise(own, norm=norm, eps=radius).right for radius in told]
+                shared = seen_by_all(own)  # at every radius, so that no point of the curve is of other images
+                right = [point_wise(own, norm=norm, eps=radius, samples=shared).right for radius in told]
                 drawn = [(radius, accuracy(one)) for radius, one in zip(told, right, strict=True) if len(one)]
-                curves.append(Curve(label, norm, "worst", None, *zip(*drawn, strict=True)))
+                if drawn:
+                    curves.append(Curve(label, norm, "worst", None, *zip(*drawn, strict=True)))
     return curves
 
 
 def _reach(outcomes: Sequence[Outcome]) -> float:
-    """Largest radius up to which every image that any of these attacks has seen is attacked."""
-    seen = {sample for outcome in outcomes for sample in outcome.samples}
-    anywhere = {sample for outcome in outcomes if outcome.minimal for sample in outcome.samples}
-    fixed = [outcome.eps for outcome in outcomes if outcome.eps is not None]
-    return math.inf if seen == anywhere or not fixed else max(fixed)
+    """Largest radius up to which images are attacked: that of fixed-budget attacks if there are no others."""
+    return max(math.inf if outcome.eps is None else outcome.eps for outcome in outcomes)
 
 
 def _curve(outcome: Outcome, radii: tuple[float, ...]) -> Curve:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mlvgm.pipelines.outcomes import Outcome, accuracy
+from mlvgm.pipelines.outcomes import Outcome, accuracy, on_samples
 from mlvgm.statistics import Estimate, mean_share
 
 UNTOUCHED = "no attack"
@@ -19,7 +19,7 @@ class PointWise:
     """The worst case of each image within a radius.
 
     Args:
-        samples: sample ids, ascending; every image that at least one of the attacks has seen.
+        samples: sample ids, ascending; the images that all of the attacks have seen.
         attacks: label of the attack that counts for each image; :data:`UNTOUCHED` where no candidate lies within the
             radius, so that the given image itself counts.
         right: (n,) bool, the score of that attack's image.
@@ -40,7 +40,7 @@ class WorstCase:
         label: the defence's row.
         norm: norm of the threat.
         eps: its radius.
-        images: how many images.
+        images: how many images all of the attacks have seen.
         attacks: for how many images each attack counts; every attack that takes part is named.
         robust: accuracy of one decision with the deployed votes (Wilson 95 %).
         robust_single: accuracy of single draws (bootstrap over images, 95 %).
@@ -55,7 +55,9 @@ class WorstCase:
     robust_single: Estimate
 
 
-def point_wise(outcomes: Iterable[Outcome], *, norm: str, eps: float) -> PointWise:
+def point_wise(
+    outcomes: Iterable[Outcome], *, norm: str, eps: float, samples: tuple[int, ...] | None = None
+) -> PointWise:
     """Per image, the attack with the highest chance counts with its own score; the first by name on ties.
 
     The chance is estimated on selection draws, which the score has not seen. Taking the worst *score* instead would
@@ -64,34 +66,39 @@ def point_wise(outcomes: Iterable[Outcome], *, norm: str, eps: float) -> PointWi
     An image within a smaller radius is within a larger one too, so attacks of smaller radii take part. A minimal-norm
     attack takes part at every radius, with the images whose distance it does not exceed.
 
+    Only images that all attacks taking part have seen count: an image that a strong attack was spared is no evidence
+    against that attack, and would stand beside those it broke.
+
     Args:
         outcomes: those of one defence, in any order.
         norm: only attacks in this norm take part.
         eps: radius.
+        samples: ids of images that all have seen; by default those that all taking part have.
     """
     taking_part = sorted((o for o in outcomes if takes_part(o, norm=norm, eps=eps)), key=lambda o: o.attack)
-    samples = tuple(sorted({sample for outcome in taking_part for sample in outcome.samples}))
-    if not samples:
+    samples = seen_by_all(taking_part) if samples is None else samples
+    if not (samples and taking_part):
         return PointWise((), (), torch.zeros(0, dtype=torch.bool), torch.zeros(0, dtype=torch.double))
-    place = {sample: number for number, sample in enumerate(samples)}
-    shape = len(taking_part), len(samples)
-    chance = torch.full(shape, -torch.inf, dtype=torch.double)
-    right = torch.zeros(shape, dtype=torch.bool)
-    single = torch.zeros(shape, dtype=torch.double)
-    for row, outcome in enumerate(taking_part):
-        columns = [place[sample] for sample in outcome.samples]
-        inside = outcome.within(eps)
-        # A given image that nobody moved within the radius counts only where there is no candidate.
-        chance[row, columns] = torch.where(inside, outcome.chance, -1.0)
-        right[row, columns] = torch.where(inside, outcome.robust, outcome.clean)
-        single[row, columns] = torch.where(inside, outcome.robust_single, outcome.clean.double())
-    best = chance.argmax(0)
-    columns = list(range(len(samples)))
+
+    def figures(of_attack: Callable[[Outcome], Tensor], of_given: Callable[[Outcome], Tensor]) -> Tensor:
+        found = [(o, torch.where(o.within(eps), of_attack(o), of_given(o))) for o in taking_part]
+        return torch.stack([on_samples(o.samples, values, samples) for o, values in found])
+
+    # A given image that nobody moved within the radius counts only where there is no candidate.
+    chance = figures(lambda o: o.chance, lambda o: torch.full_like(o.chance, -1))
+    right = figures(lambda o: o.robust, lambda o: o.clean)
+    single = figures(lambda o: o.robust_single, lambda o: o.clean.double())
+    best, columns = chance.argmax(0), torch.arange(len(samples))
     counted = tuple(
         taking_part[row].attack if float(chance[row, column]) >= 0 else UNTOUCHED
         for column, row in enumerate(best.tolist())
     )
     return PointWise(samples, counted, right[best, columns], single[best, columns])
+
+
+def seen_by_all(outcomes: Sequence[Outcome]) -> tuple[int, ...]:
+    """Sample ids that every one of ``outcomes`` has, ascending."""
+    return tuple(sorted(set.intersection(*(set(outcome.samples) for outcome in outcomes)))) if outcomes else ()
 
 
 def takes_part(outcome: Outcome, *, norm: str, eps: float) -> bool:

@@ -14,7 +14,7 @@ from mlvgm.protocols.classifier import Classifier
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 Status = Literal["pass", "warn", "fail", "not run"]
 

@@ -18,7 +18,8 @@ from mlvgm.protocols.alphas import AlphaMethod, purifier_of
 from mlvgm.runs.build import Study, build_generators, build_named, build_study, without_encoder
 from mlvgm.runs.config import Named, PurifyConfig, ResolvedConfig
 from mlvgm.runs.inputs import file_hashes
-from mlvgm.runs.resolve import resolve, resolved_component, with_default_encoder
+from mlvgm.runs.recipes import resolved_component
+from mlvgm.runs.resolve import resolve, with_default_encoder
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.settings import Setting, Settings, nest, part
 

@@ -12,7 +12,6 @@ import torch
 from mlvgm.defence import Defence
 from mlvgm.errors import InputError, Stopped
 from mlvgm.harness import run_attack
-from mlvgm.paired import mcnemar
 from mlvgm.pipelines.adversarial_set import (
     build_adversarial_set,
     read_adversarial_set,
@@ -30,7 +29,7 @@ from mlvgm.runs.build import Study, build_named
 from mlvgm.runs.config import Named
 from mlvgm.runs.execute import stopping_on_terminate
 from mlvgm.runs.rundir import RunDirectory
-from mlvgm.statistics import Estimate, wilson
+from mlvgm.statistics import Estimate, mcnemar, wilson
 
 Report = Callable[[str, int, int, str], None]
 SCHEDULES = ("none", "linear", "cosine")

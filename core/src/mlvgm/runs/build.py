@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from mlvgm.admissible import check_attackable
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
-from mlvgm.harness import Protocol, check_attackable
+from mlvgm.harness import Protocol
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import Resolved, build, component
 from mlvgm.protocols.attack import Attack
@@ -78,12 +79,13 @@ def lacks_encoder(purifier: Resolved, generator: Any) -> bool:
     return bool(purifier.component.capabilities.get("needs_encoder")) and not isinstance(generator, Encodes)
 
 
-def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = None) -> Study:
+def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = None, *, attacking: bool = True) -> Study:
     """Load everything a run needs; all inputs are checked here, before a run directory is made.
 
     Args:
         config: the resolved configuration.
         generators: what :func:`build_generators` gave, if they are loaded already.
+        attacking: build the attacks as well, and refuse those that cannot work on a defence.
 
     Raises:
         MlvgmError: weights, data, classifier or options are not what they should be.
@@ -119,16 +121,17 @@ def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = Non
             encoding[key] = generator
         return encoding[key]
 
-    attacks: dict[str, Attack] = {row.label: build_named("attack", row.attack) for row in config.attacks}
+    wanted = config.attacks if attacking else ()
+    attacks: dict[str, Attack] = {row.label: build_named("attack", row.attack) for row in wanted}
     probe = data.batch(config.split, samples[:1])[0].to(config.device)
     defences = {}
     for row in config.rows:
         purifier = build_named("purifier", row.purifier, generator=generator_of(row)).to(config.device)
         classifier = classifiers[(row.classifier or config.classifier).model_dump_json()]
         defence = Defence(classifier, purifier, votes=config.votes, rule=config.rule, clamp=config.clamp)
-        for label, rows in config.attacked().items():
-            if row.label in rows:
-                check_attackable(defence, attacks[label].info, gradient=config.gradient)
+        for label, attack in attacks.items():
+            if row.label in config.attacked()[label]:
+                check_attackable(defence, attack.info, gradient=config.gradient)
         with torch.no_grad():  # what does not fit the images is refused now, not in the first unit
             defence.draw(probe, Keys.of(seed=config.seed, purpose="probe", samples=samples[:1]))
         defences[row.label] = defence

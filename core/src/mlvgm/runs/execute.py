@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 
 from mlvgm.errors import InputError, Stopped
-from mlvgm.pipelines.comparison import as_plain
-from mlvgm.pipelines.outcomes import Outcome
-from mlvgm.pipelines.purify import RowResult, Unit, run_unit, summarise, units
+from mlvgm.pipelines.purify import Unit, run_unit, units
 from mlvgm.pipelines.shards import shard_metadata
-from mlvgm.pipelines.worst_case import WorstCase
 from mlvgm.plugins.hooks import Hooks
 from mlvgm.runs.build import Study
 from mlvgm.runs.config import PurifyConfig
 from mlvgm.runs.inputs import unit_configurations
-from mlvgm.runs.plan import row_note
+from mlvgm.runs.results import finished_units, results
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.workers import Workers
 
@@ -66,7 +61,7 @@ def execute(
     workers = workers or Workers()
     everything = all_units(config, study.samples)
     # What is left has to be agreed on: another worker may be recording already.
-    done, configurations = workers.agree(run.finished()), unit_configurations(config)
+    done, configurations = workers.agree(finished_units(run)), unit_configurations(config)
     check_samples(everything, done)
     todo = workers.share([unit for unit in everything if unit.name not in done])
     hooks.tell("mlvgm_run_started", run=run, config=config)
@@ -94,7 +89,7 @@ def execute(
                 run.append(record | {"configuration": configurations[unit.label, unit.attack]})
                 hooks.tell("mlvgm_unit_done", run=run, record=record)
             workers.wait()
-            result = results(config, run.finished())
+            result = results(config, finished_units(run))
             if workers.leads:
                 run.write_json("metrics.json", result)
                 run.set_status("finished")
@@ -128,50 +123,6 @@ def check_samples(everything: list[Unit], done: dict[str, dict[str, Any]]) -> No
 def _best_effort_status(run: RunDirectory, state: Any, error: BaseException) -> None:
     with suppress(OSError):  # a full disk cannot take this either; the records say enough
         run.set_status(state, reason=str(error) or type(error).__name__)
-
-
-def results(config: PurifyConfig, done: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Results of all finished units as plain values: each defence under each of its attacks, in order."""
-    records: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for _, record in sorted(done.items()):  # whichever worker was first
-        records.setdefault((record["defence"], record["attack"]), []).append(record)
-    rows, outcomes = [], []
-    for row in config.rows:
-        for attack in config.attacks:
-            if (row.label, attack.label) in records:
-                result = summarise(records[row.label, attack.label])
-                rows.append(dataclasses.asdict(result) | {"note": row_note(row, result)})
-                outcomes.append(Outcome.of(records[row.label, attack.label]))
-    return {"schema": 2, "partial": _partial(config), "rows": rows} | as_plain(outcomes)
-
-
-def _partial(config: PurifyConfig) -> bool:
-    """Whether the images are fewer than those of the run's budget."""
-    preset = config.BUDGETS[config.budget]["limit"]
-    assert isinstance(preset, int)
-    return config.limit is not None and config.limit < preset
-
-
-def row_results(result: dict[str, Any]) -> list[RowResult]:
-    """Rows of :func:`results` as dataclasses again."""
-    fields = {field.name for field in dataclasses.fields(RowResult)}
-    rows = [{key: value for key, value in row.items() if key in fields} for row in result["rows"]]
-    return TypeAdapter(list[RowResult]).validate_python(rows)
-
-
-def worst_cases(result: dict[str, Any]) -> list[WorstCase]:
-    """Worst cases of :func:`results` as dataclasses again."""
-    return TypeAdapter(list[WorstCase]).validate_python(result["worst"])
-
-
-def worst_robust(result: dict[str, Any], label: str) -> float:
-    """The lowest robust accuracy of a defence in :func:`results`: its worst case, where attacks share a radius.
-
-    Without any radius it is the lowest accuracy at whatever distance.
-    """
-    worst = [case.robust.value for case in worst_cases(result) if case.label == label]
-    fixed = [row.robust.value for row in row_results(result) if row.label == label and row.eps is not None]
-    return min(worst or fixed or [row.robust.value for row in row_results(result) if row.label == label])
 
 
 class _Terminated(BaseException):

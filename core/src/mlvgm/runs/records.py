@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +30,29 @@ def append(path: Path, record: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
+def read(path: Path, *, problem: Callable[[Mapping[str, Any]], str] = lambda record: "") -> Iterator[dict[str, Any]]:
     """Finished records, oldest first; an unfinished last line is passed over.
 
+    Args:
+        path: the file.
+        problem: what is wrong with a record, in words; empty if nothing is.
+
     Raises:
-        InputError: a line before the last is not JSON.
+        InputError: a line before the last is no JSON object of a unit, or has a problem.
     """
     if not path.exists():
         return
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            yield json.loads(line)
+            record = json.loads(line)
+            wrong = "no JSON object with a 'unit'" if not _is_of_a_unit(record) else problem(record)
         except ValueError as error:
-            raise InputError(f"{path}: line {number} is not a record ({error})", hint="was the file edited?") from None
+            wrong = str(error)
+        if wrong:
+            raise InputError(f"{path}: line {number} is not a record ({wrong})", hint="was the file edited?")
+        yield record
+
+
+def _is_of_a_unit(record: Any) -> bool:
+    return isinstance(record, dict) and isinstance(record.get("unit"), str)

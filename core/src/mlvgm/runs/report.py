@@ -16,6 +16,7 @@ from mlvgm.files import write_bytes, write_text
 from mlvgm.runs.config import PurifyConfig
 from mlvgm.runs.plan import small_print
 from mlvgm.runs.report_tables import TextTable, markdown, tables
+from mlvgm.runs.results import finished_units
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.sections import Section, Source, make_sections
 
@@ -68,14 +69,14 @@ def write_report(run: RunDirectory, config: PurifyConfig, result: Mapping[str, A
     Args:
         run: where to.
         config: of the run.
-        result: what :func:`mlvgm.runs.execute.results` gave; without rows there is nothing to report.
+        result: what :func:`mlvgm.runs.results.results` gave; without rows there is nothing to report.
 
     Returns:
         the page, or None where the extra ``mlvgm-core[report]`` is not installed.
     """
     if not result["rows"] or any(importlib.util.find_spec(name) is None for name in _NEEDS):
         return None
-    parts = make_parts([Source(run, config, run.finished(), run.state)])
+    parts = make_parts([Source(run, config, finished_units(run), run.state)])
     page = run.path / "report.html"
     write_text(page, html_page(parts))
     write_figures(run.path / "figures", parts)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from mlvgm.pipelines.comparison import BASELINE, Cell, compare
 from mlvgm.pipelines.security_curve import distances
-from mlvgm.pipelines.worst_case import takes_part, threats, worst_case
+from mlvgm.pipelines.worst_case import threats, worst_case
+from mlvgm.runs.published import published_rows
 from mlvgm.runs.sections import Section
 
 
@@ -29,7 +30,7 @@ class TextTable:
 
 def tables(section: Section) -> list[TextTable]:
     """All tables of a section that have rows."""
-    found = [_summary(section), _comparison(section), _worst(section), _distances(section)]
+    found = [_summary(section), _comparison(section), _worst(section), _distances(section), _published(section)]
     return [table for table in found if table.body]
 
 
@@ -72,7 +73,8 @@ def _comparison(section: Section) -> TextTable:
     if table.worst:
         explanation += (
             " Worst case: per image, the attack most likely to succeed on selection draws counts with its own score; "
-            "attacks of smaller radii and nearer images of minimal-norm attacks take part."
+            "attacks of smaller radii and nearer images of minimal-norm attacks take part, and only images that all of "
+            "them have seen."
         )
     if any(cell.p is not None for row in table.rows for cell in (*row.attacks.values(), *row.worst.values())):
         explanation += (
@@ -120,14 +122,15 @@ def _worst(section: Section) -> TextTable:
     for label in labels if several else ():
         own = [outcome for outcome in section.outcomes if outcome.label == label]
         for norm, eps in threats(section.outcomes):
-            if any(takes_part(outcome, norm=norm, eps=eps) for outcome in own):
-                one = worst_case(own, norm=norm, eps=eps)
+            one = worst_case(own, norm=norm, eps=eps)
+            if one.images:
                 counts = ", ".join(f"{name} ({count})" for name, count in one.attacks.items())
                 threat = f"{norm} ≤ {eps:.4g}"
                 body.append((label, threat, counts, str(one.images), one.robust.percent(), one.robust_single.percent()))
     return TextTable(
         "Point-wise worst case",
-        "For how many images each attack counts. Only attacks that were run against a defence can count.",
+        "For how many images each attack counts, of those that all of them have seen. Only attacks that were run "
+        "against a defence can count.",
         ("defence", "threat", "attacks (images)", "images", "robust, votes", "robust, single draw"),
         tuple(body),
     )
@@ -145,6 +148,28 @@ def _distances(section: Section) -> TextTable:
         tuple(
             (one.label, one.attack, one.norm, str(one.images), str(one.broken), *map(number, one.quartiles))
             for one in distances(section.outcomes)
+        ),
+    )
+
+
+def _published(section: Section) -> TextTable:
+    rows = {(row.defence, row.attack): row for source in section.sources for row in published_rows(source.run)}
+    bounds = sorted({bound for row in rows.values() for bound in row.robust})
+    return TextTable(
+        "Published metric",
+        "As in arXiv 2412.03453: accuracy in % at each L2 bound is the share of images with a larger distance, with "
+        "95 % Wilson intervals; 0 is the distance of what is misclassified anyway. The attack itself decides, once, "
+        "what is a success, unless `attack.switches.success` is fixed: the tables above are scored on fresh draws.",
+        ("defence", "attack", "images", "clean", *(f"L2 > {bound:g}" for bound in bounds)),
+        tuple(
+            (
+                row.defence,
+                row.attack,
+                str(len(row.distances)),
+                f"{100 * row.clean:.1f}",
+                *(row.robust[bound].percent() if bound in row.robust else "–" for bound in bounds),
+            )
+            for row in rows.values()
         ),
     )
 

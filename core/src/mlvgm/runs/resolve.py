@@ -7,20 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mlvgm.errors import ConfigError, unknown
-from mlvgm.plugins.descriptors import Recipe
-from mlvgm.plugins.load import Resolved, component, config_class
+from mlvgm.plugins.load import component, config_class
 from mlvgm.plugins.options import validate
 from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, PurifyConfig, ResolvedConfig, checked
 from mlvgm.runs.protocols import with_protocol
+from mlvgm.runs.recipes import OF_ROWS, defences, resolved_component
 from mlvgm.runs.settings import Setting, Settings, flatten, from_assignments, from_environment, from_file, nest, part
-
-BASELINES = (
-    Recipe("undefended", {"purifier.name": "none"}),
-    Recipe("noise only", {"purifier.name": "noise"}, note="Gaussian noise before the classifier"),
-    Recipe("blur only", {"purifier.name": "blur"}, note="Gaussian blur before the classifier"),
-)
-
-_OF_ROWS = ("generator", "encoder", "purifier")
 
 
 def collect(
@@ -68,12 +60,12 @@ def resolve(settings: Settings, *, threads: int) -> ResolvedConfig:
         chosen = _options(name, part(settings, name), budget)
         values |= {f"{name}.{key}": value for key, value in chosen.items()}
     if "rows" in settings:
-        rows = [_listed_row(row, budget) for row in _listed("rows", settings, others=_OF_ROWS)]
+        rows = [_listed_row(row, budget) for row in _listed("rows", settings, others=OF_ROWS)]
     else:
         compare = own.get("compare", Setting(True, "default")).value
         if not isinstance(compare, bool):
             raise ConfigError(f"run.compare: must be true or false (got {compare!r})")
-        rows = _rows(settings, budget, compare=compare)
+        rows = [_row(*defence, budget) for defence in defences(settings, compare=compare)]
     attacks = (
         [_listed_attack(attack, budget) for attack in _listed("attacks", settings, others=("attack", "radii"))]
         if "attacks" in settings
@@ -104,12 +96,6 @@ def with_default_encoder(resolved: ResolvedConfig, rows: Collection[int]) -> Res
     return ResolvedConfig(checked(tree), {**resolved.sources, **sources})
 
 
-def resolved_component(name: str, settings: Mapping[str, Setting]) -> Resolved:
-    """The plugin that ``settings`` (those below ``name.``) name."""
-    chosen = settings.get("name", Setting(DEFAULT_NAMES[name], "default"))
-    return component(COMPONENTS[name], str(chosen.value))
-
-
 def _options(name: str, settings: Mapping[str, Setting], budget: str) -> dict[str, Setting]:
     """All options of one component, checked: default < budget < explicit."""
     resolved = resolved_component(name, settings)
@@ -126,46 +112,9 @@ def _options(name: str, settings: Mapping[str, Setting], budget: str) -> dict[st
     return {"name": settings.get("name", Setting(DEFAULT_NAMES[name], "default"))} | everything
 
 
-def recipe_settings(settings: Settings) -> dict[str, Setting]:
-    """Settings of the first row's own components: the default recipe under the user's own."""
-    user = {key: value for key, value in settings.items() if key.split(".")[0] in _OF_ROWS}
-    if _other_purifier(user):  # recipes are ways of using the mlvgm purifier
-        return user
-    return {key: Setting(value, "recipe") for key, value in _recipes(user)[0].options.items()} | user
-
-
-def _recipes(settings: Settings) -> tuple[Recipe, ...]:
-    return resolved_component("generator", part(settings, "generator")).component.recipes or (
-        Recipe("mlvgm", {}),
-        Recipe("α = 0", {"purifier.alphas": "none"}),
-    )
-
-
-def _other_purifier(settings: Settings) -> str | None:
-    name = str(settings["purifier.name"].value) if "purifier.name" in settings else DEFAULT_NAMES["purifier"]
-    return None if name == DEFAULT_NAMES["purifier"] else name
-
-
-def _rows(settings: Settings, budget: str, *, compare: bool) -> list[dict[str, Setting]]:
-    """The first row is the defence asked for; then baselines and the generator's other recipes, on its settings."""
-    first = recipe_settings(settings)
-    other = _other_purifier(first)
-    default, *others = (Recipe(other, {}),) if other else _recipes(first)
-    rows = [(default.label, default.note, first)]
-    if compare:
-        baselines = [baseline for baseline in BASELINES if baseline.options["purifier.name"] != other]
-        rows += [(baseline.label, baseline.note, _under(baseline)) for baseline in baselines]
-        rows += [(recipe.label, recipe.note, first | _under(recipe)) for recipe in others]
-    return [_row(label, note, chosen, budget) for label, note, chosen in rows]
-
-
-def _under(recipe: Recipe) -> dict[str, Setting]:
-    return {key: Setting(value, "recipe") for key, value in recipe.options.items()}
-
-
 def _row(label: str, note: str, settings: Settings, budget: str) -> dict[str, Setting]:
     row = {"label": Setting(label, "recipe"), "note": Setting(note, "recipe")}
-    parts = {name: part(settings, name) for name in _OF_ROWS}
+    parts = {name: part(settings, name) for name in OF_ROWS}
     needs = resolved_component("purifier", parts["purifier"]).component.capabilities
     if not needs.get("needs_generator"):
         del parts["generator"]
@@ -199,7 +148,7 @@ def _listed(name: str, settings: Settings, *, others: Collection[str]) -> list[d
 
 def _listed_row(settings: Settings, budget: str) -> dict[str, Setting]:
     """A listed defence, its options checked and filled in."""
-    _refuse_unknown(settings, ("label", "note", "classifier", *_OF_ROWS), what="rows")
+    _refuse_unknown(settings, ("label", "note", "classifier", *OF_ROWS), what="rows")
     note = settings.get("note", Setting("", "default"))
     row = _row(str(settings["label"].value), str(note.value), settings, budget)
     classifier = part(settings, "classifier")

@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -95,7 +95,7 @@ class RunDirectory:
     def write_json(self, name: str, value: object) -> None:
         write_text(self.path / name, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
-    def read_json(self, name: str) -> dict[str, Any]:
+    def read_json(self, name: str) -> Any:
         """The contents of a JSON file of the run, empty if it was never written.
 
         Raises:
@@ -141,11 +141,18 @@ class RunDirectory:
     def append(self, record: Mapping[str, Any]) -> None:
         records.append(self.records, record)
 
-    def finished(self) -> dict[str, dict[str, Any]]:
-        """Finished records by unit; if a unit stands twice, the first one counts."""
+    def finished(self, *, problem: Callable[[Mapping[str, Any]], str] = lambda record: "") -> dict[str, dict[str, Any]]:
+        """Finished records by unit; if a unit stands twice, the first one counts.
+
+        Args:
+            problem: what is wrong with a record, in words; empty if nothing is.
+
+        Raises:
+            InputError: a line is not a record.
+        """
         done: dict[str, dict[str, Any]] = {}
         for path in sorted(self.path.glob("records*.jsonl")):
-            for record in records.read(path):
+            for record in records.read(path, problem=problem):
                 done.setdefault(record["unit"], record)
         return done
 

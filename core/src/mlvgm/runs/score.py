@@ -15,6 +15,7 @@ from mlvgm.pipelines.shards import Shard, read_shard
 from mlvgm.runs.build import Study, build_study
 from mlvgm.runs.config import PurifyConfig, checked, load_config
 from mlvgm.runs.resolve import resolve
+from mlvgm.runs.results import finished_units
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.settings import Setting, Settings, flatten
 
@@ -53,7 +54,7 @@ def stored(path: Path, *, norm: str | None = None, eps: float | None = None) -> 
     folder = path
     if (path / "config.yaml").is_file():
         run = RunDirectory.open(path)
-        config, records, folder = load_config(run.config), run.finished(), path / "images"
+        config, records, folder = load_config(run.config), finished_units(run), path / "images"
     files = [path] if path.is_file() else sorted(folder.glob("*.safetensors"))
     if records:  # a unit that was interrupted has images but no record
         files = [file for file in files if file.stem in records]
@@ -113,7 +114,7 @@ def score_stored(
         InputError: shards do not fit the defences.
     """
     torch.set_num_threads(config.threads)
-    study = build_study(config)
+    study = build_study(config, attacking=False)
     jobs = [(label, shard) for shard in found.shards for label in _judges(study, shard, own=own)]
     scored: dict[str, list[Rescored]] = {}
     for number, (label, shard) in enumerate(jobs):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mlvgm.errors import InputError
-from mlvgm.pipelines.outcomes import Outcome, outcomes_of
+from mlvgm.pipelines.outcomes import Outcome
 from mlvgm.pipelines.purify import RowResult
 from mlvgm.runs.config import PurifyConfig, load_config
-from mlvgm.runs.execute import results, row_results
+from mlvgm.runs.results import Figures, figures, finished_units
 from mlvgm.runs.rundir import RunDirectory
 
 
@@ -92,8 +92,8 @@ def read_source(path: Path) -> Source:
         InputError: it is no run of ``mlvgm run purify``, or has no finished unit.
     """
     run = RunDirectory.open(path)
-    records = run.finished()
-    config = load_config(run.config)
+    config = load_config(run.config)  # first: a run of another kind has other records
+    records = finished_units(run)
     if not records:
         raise InputError(f"run '{path}' has no finished unit yet", hint=f"`mlvgm runs resume {path}` goes on")
     return Source(run, config, records, run.state)
@@ -144,14 +144,12 @@ def _count(source: Source) -> str:
 
 def _section(sources: Sequence[Source], remark: str) -> Section:
     """A section in the order of the configurations; what several runs have done comes from that with more images."""
-    found: dict[tuple[str, str], tuple[RowResult, str, Outcome]] = {}
+    found: dict[tuple[str, str], Figures] = {}
     for source in sources:
-        result = results(source.config, {name: dict(record) for name, record in source.records.items()})
-        outcomes = outcomes_of(source.records.values())
-        for row, plain in zip(row_results(result), result["rows"], strict=True):
-            key = row.label, row.attack
-            if key not in found or row.images > found[key][0].images:
-                found[key] = row, str(plain["note"]), outcomes[key]
+        for one in figures(source.config, source.records.values()):
+            key = one.row.label, one.row.attack
+            if key not in found or one.row.images > found[key].row.images:
+                found[key] = one
     labels = list(dict.fromkeys(row.label for source in sources for row in source.config.rows))
     attacks = list(dict.fromkeys(row.label for source in sources for row in source.config.attacks))
     ordered = sorted(found, key=lambda key: (labels.index(key[0]), attacks.index(key[1])))
@@ -162,6 +160,6 @@ def _section(sources: Sequence[Source], remark: str) -> Section:
         title,
         tuple(sources),
         remark,
-        tuple(found[key][:2] for key in ordered),
-        tuple(found[key][2] for key in ordered),
+        tuple((found[key].row, found[key].note) for key in ordered),
+        tuple(found[key].outcome for key in ordered),
     )

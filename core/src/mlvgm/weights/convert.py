@@ -69,7 +69,7 @@ def convert(
     """
     _check_target(src, dst, force=force)
     container = read_container(src, options=options)
-    generator, found = _recognise(container, family, Index.installed() if index is None else index)
+    generator, found = recognise(container, family, Index.installed() if index is None else index)
     _check(found, src)
     note = {"layout": found.layout, "source": printable(src.name)}
     content = WeightsFile(found.format, found.architecture, found.tensors, note)
@@ -87,8 +87,18 @@ def _check_target(src: Path, dst: Path, *, force: bool) -> None:
         raise InputError(f"'{dst}' exists", hint="choose another name, or replace a file with --force")
 
 
-def _recognise(container: Container, family: str | None, index: Index) -> tuple[str, Converted]:
-    """The generator whose checkpoint it is, and what it makes of it."""
+def recognise(container: Container, family: str | None, index: Index) -> tuple[str, Converted]:
+    """The generator whose checkpoint it is, and what it makes of it.
+
+    Args:
+        container: the checkpoint.
+        family: the generator to ask; all installed ones if None.
+        index: where to look for generators.
+
+    Raises:
+        InputError: it is damaged, or of no installed family, or of several.
+        PluginError: ``family`` is unknown or has no converter.
+    """
     if family is not None:
         resolved = component("generators", family, index=index)
         found = converted(converter(resolved), container)

@@ -9,7 +9,9 @@ from typing import Literal
 
 from mlvgm.errors import InputError, MlvgmError, PluginError, unknown
 from mlvgm.plugins.index import Index, noun
-from mlvgm.plugins.load import build
+from mlvgm.plugins.load import build, component, config_class
+from mlvgm.weights.container import read_container
+from mlvgm.weights.convert import recognise
 from mlvgm.weights.file import WeightsFile, is_finite, read_weights
 from mlvgm.weights.pickles.scalars import printable
 from mlvgm.weights.shipped import Shipped, all_shipped, shipped_file
@@ -84,15 +86,43 @@ def _check_shipped(shipped: Shipped, index: Index) -> str:
 def _check_file(path: Path, index: Index) -> str:
     content = read_weights(path)
     _check_finite(content)
-    name = content.format.removeprefix("mlvgm-").partition("/")[0]
     if not content.format:
-        raise InputError(f"{path}: a bare state dict", hint="`mlvgm weights convert` makes a weights file of it")
+        return f"{len(content.tensors)} tensors, a bare state dict, builds {_reader(path, index)}"
+    name = content.format.removeprefix("mlvgm-").partition("/")[0]
     kind = next((kind for kind in _KINDS if name in index.names(kind)), "generators")
     try:
         _build(kind, name, str(path), index)
     except PluginError as error:
         raise InputError(f"{path}: no installed {noun(kind)} reads the format '{content.format}': {error}") from error
     return f"{len(content.tensors)} tensors, format {content.format}, builds {name}"
+
+
+def _reader(path: Path, index: Index) -> str:
+    """The classifier that reads a bare state dict as it is.
+
+    Raises:
+        InputError: there is none; the hint is what reads it instead.
+    """
+    for name in index.names("classifiers"):
+        try:
+            if "weights" in config_class(component("classifiers", name, index=index)).model_fields:
+                _build("classifiers", name, str(path), index)
+                return name
+        except MlvgmError:  # it is of another network, needs more options, or does not load
+            continue
+    try:
+        family, _ = recognise(read_container(path), None, index)
+    except InputError as error:
+        raise InputError(
+            f"{path}: a bare state dict that nobody recognises: {error.message.removeprefix(f'{path}: ')}",
+            hint="a generator's goes through `mlvgm weights convert`, with --as and --config for what it does not "
+            "tell; a classifier's into the option of the classifier it was made for, `--set classifier.weights=FILE`, "
+            "or `classifier.checkpoint` for timm",
+        ) from error
+    raise InputError(
+        f"{path}: a bare state dict of the generator {family}",
+        hint=f"`mlvgm weights convert {path} --to NEW.safetensors` makes a weights file of it",
+    )
 
 
 def _build(kind: str, reference: str, weights: str, index: Index) -> None:

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
-from mlvgm_robust.attacks.apgd import ascend
-from mlvgm_robust.attacks.geometry import BallConfig
-from mlvgm_robust.attacks.incumbents import Incumbents
+from mlvgm.protocols.attack import AttackInfo, Norm
+from mlvgm_robust.attacks.apgd import ApgdConfig, ascend
+from mlvgm_robust.attacks.improver import Improver
 from mlvgm_robust.attacks.losses import cross_entropy, targeted_cross_entropy
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.attacks.incumbents import Incumbents
 
 
-class ApgdCeConfig(BallConfig):
+class ApgdCeConfig(ApgdConfig):
     """Options of APGD-CE."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 20, "restarts": 1},
-        "standard": {"iterations": 100, "restarts": 1},
-        "rigorous": {"iterations": 200, "restarts": 5},
-    }
-
-    iterations: int = Field(100, ge=1, description="gradient steps in one restart")
-    restarts: int = Field(1, ge=1, description="random starts, each on the images that still stand")
 
 
 @dataclass(frozen=True)
-class ApgdCe:
+class ApgdCe(Improver):
     """Auto-PGD on the cross-entropy (arXiv 2003.01690), towards the wanted class where one is given.
 
     Args:
@@ -57,15 +44,7 @@ class ApgdCe:
     def info(self) -> AttackInfo:
         return AttackInfo("apgd-ce", self.norm, self.eps)
 
-    def __call__(
-        self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
-    ) -> Tensor:
-        incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
-        self.improve(incumbents, images)
-        return incumbents.images
-
     def improve(self, incumbents: Incumbents, images: Tensor) -> None:
-        """Work on what stands among ``incumbents``, which other attacks may have left, around the clean ``images``."""
         labels, targets = incumbents.labels, incumbents.targets
         for restart in range(self.restarts):
             ascend(

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
-from mlvgm_robust.attacks.apgd import ascend
-from mlvgm_robust.attacks.geometry import BallConfig
-from mlvgm_robust.attacks.incumbents import Incumbents
+from mlvgm.protocols.attack import AttackInfo, Norm
+from mlvgm_robust.attacks.apgd import ApgdConfig, ascend
+from mlvgm_robust.attacks.improver import Improver
 from mlvgm_robust.attacks.losses import dlr, targeted_dlr
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.attacks.incumbents import Incumbents
 
 
-class ApgdDlrConfig(BallConfig):
+class ApgdDlrConfig(ApgdConfig):
     """Options of APGD-DLR."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 20, "restarts": 1},
-        "standard": {"iterations": 100, "restarts": 1},
-        "rigorous": {"iterations": 200, "restarts": 5},
-    }
-
-    iterations: int = Field(100, ge=1, description="gradient steps in one restart")
-    restarts: int = Field(1, ge=1, description="random starts, each on the images that still stand")
 
 
 @dataclass(frozen=True)
-class ApgdDlr:
+class ApgdDlr(Improver):
     """Auto-PGD on the difference of logits ratio (arXiv 2003.01690), towards the wanted class where one is given.
 
     The ratio does not change with the scale of the logits: it has a gradient where the cross-entropy's vanishes.
@@ -59,15 +46,7 @@ class ApgdDlr:
     def info(self) -> AttackInfo:
         return AttackInfo("apgd-dlr", self.norm, self.eps)
 
-    def __call__(
-        self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
-    ) -> Tensor:
-        incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
-        self.improve(incumbents, images)
-        return incumbents.images
-
     def improve(self, incumbents: Incumbents, images: Tensor) -> None:
-        """Work on what stands among ``incumbents``, which other attacks may have left, around the clean ``images``."""
         labels, targets = incumbents.labels, incumbents.targets
         for restart in range(self.restarts):
             ascend(

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
+from mlvgm.protocols.attack import AttackInfo, Norm
 from mlvgm_robust.attacks.apgd import ascend
 from mlvgm_robust.attacks.geometry import BallConfig
-from mlvgm_robust.attacks.incumbents import Incumbents
+from mlvgm_robust.attacks.improver import Improver
 from mlvgm_robust.attacks.losses import targeted_dlr
 from mlvgm_robust.attacks.rivals import likeliest_rivals
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.attacks.incumbents import Incumbents
 
 
 class ApgdTConfig(BallConfig):
@@ -36,7 +36,7 @@ class ApgdTConfig(BallConfig):
 
 
 @dataclass(frozen=True)
-class ApgdT:
+class ApgdT(Improver):
     """Targeted Auto-PGD (arXiv 2003.01690), each class only on the images that still stand.
 
     Any class but the true one counts as success, also one that was not aimed at, unless wanted classes are given.
@@ -63,15 +63,7 @@ class ApgdT:
     def info(self) -> AttackInfo:
         return AttackInfo("apgd-t", self.norm, self.eps)
 
-    def __call__(
-        self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
-    ) -> Tensor:
-        incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
-        self.improve(incumbents, images)
-        return incumbents.images
-
     def improve(self, incumbents: Incumbents, images: Tensor) -> None:
-        """Work on what stands among ``incumbents``, which other attacks may have left, around the clean ``images``."""
         rivals = likeliest_rivals(incumbents, images, count=self.classes)
         for number, rival in enumerate(rivals.unbind(1)):
             for restart in range(self.restarts):

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from pydantic import Field
 
-from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
+from mlvgm.protocols.attack import AttackInfo, Norm
 from mlvgm_robust.attacks.geometry import BallConfig, distance, per_image, project, random_start
 from mlvgm_robust.attacks.hyperplane import to_hyperplane
-from mlvgm_robust.attacks.incumbents import Incumbents
+from mlvgm_robust.attacks.improver import Improver
 from mlvgm_robust.attacks.losses import difference, targeted_margin
 from mlvgm_robust.attacks.rivals import likeliest_rivals
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.attacks.incumbents import Incumbents
+
 
 _TINY = 1e-12
 
@@ -44,7 +45,7 @@ class FabTConfig(BallConfig):
 
 
 @dataclass(frozen=True)
-class FabT:
+class FabT(Improver):
     """Targeted FAB (Croce & Hein, arXiv 1907.02044): finds misclassified points close to the image.
 
     Against a deterministic target the closest one within ``eps`` is returned. A closest point lies on the boundary,
@@ -75,15 +76,7 @@ class FabT:
     def info(self) -> AttackInfo:
         return AttackInfo("fab-t", self.norm, self.eps)
 
-    def __call__(
-        self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
-    ) -> Tensor:
-        incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
-        self.improve(incumbents, images)
-        return incumbents.images
-
     def improve(self, incumbents: Incumbents, images: Tensor) -> None:
-        """Work on what stands among ``incumbents``, which other attacks may have left, around the clean ``images``."""
         rivals = likeliest_rivals(incumbents, images, count=self.classes)
         for number, rival in enumerate(rivals.unbind(1)):
             for restart in range(self.restarts):

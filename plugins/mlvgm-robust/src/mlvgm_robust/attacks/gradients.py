@@ -23,8 +23,7 @@ def gradients(
         images: (B, C, H, W) in [0, 1].
         losses: ``losses(logits (n, K), *arguments) -> (n, k)``.
         arguments: tensors with one row an image.
-        draws: fresh draws; a voting defence is followed through its vote, one that decides on a single draw through the
-            mean over draws.
+        draws: fresh draws, which :meth:`mlvgm.target.Target.objective` combines.
 
     Returns:
         losses (B, k), gradients (B, k, C, H, W), logits (B, draws, K), all detached. Blocks of images keep within the
@@ -47,11 +46,7 @@ def _part(
     images = images.detach().requires_grad_(True)
     with torch.enable_grad():
         logits = target(images, draws=draws)
-        if target.defence.votes > 1 or draws == 1:
-            values = losses(target.defence.vote(logits), *arguments)
-        else:
-            repeated = [argument.repeat_interleave(draws, 0) for argument in arguments]
-            values = losses(logits.flatten(0, 1), *repeated).reshape(len(images), draws, -1).mean(1)
+        values = target.objective(logits, losses, *arguments)
         totals = values.sum(0).unbind()
         slopes = [torch.autograd.grad(total, images, retain_graph=total is not totals[-1])[0] for total in totals]
     target.counts.backwards += len(totals) * len(images) * (draws if target.stochastic else 1)

@@ -10,15 +10,16 @@ import torch
 from pydantic import Field
 
 from mlvgm.noise import Keys, uniform
-from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
+from mlvgm.protocols.attack import AttackInfo, Norm
 from mlvgm_robust.attacks.geometry import BallConfig, per_image
-from mlvgm_robust.attacks.incumbents import Incumbents
+from mlvgm_robust.attacks.improver import Improver
 from mlvgm_robust.attacks.square_moves import first_guess, numbers_needed, propose, window_side
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.attacks.incumbents import Incumbents
+
 
 _BLOCK = 64  # proposals whose random numbers are drawn at once
 
@@ -37,7 +38,7 @@ class SquareConfig(BallConfig):
 
 
 @dataclass(frozen=True)
-class Square:
+class Square(Improver):
     """Square attack (Andriushchenko et al., arXiv 1912.00049); its schedule is stretched over ``queries``.
 
     Against a random defence a proposal is compared with a running mean of the current point's margin, which gets fresh
@@ -59,15 +60,7 @@ class Square:
     def info(self) -> AttackInfo:
         return AttackInfo("square", self.norm, self.eps, access="score")
 
-    def __call__(
-        self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
-    ) -> Tensor:
-        incumbents = Incumbents.of(target, images, labels, targets=targets, context=context)
-        self.improve(incumbents, images)
-        return incumbents.images
-
     def improve(self, incumbents: Incumbents, images: Tensor) -> None:
-        """Work on what stands among ``incumbents``, which other attacks may have left, around the clean ``images``."""
         keys = incumbents.context.keys
         search = self._search_scores if incumbents.target.stochastic else self._search
         for restart in range(self.restarts):

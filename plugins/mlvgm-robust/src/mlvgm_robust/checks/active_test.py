@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from pydantic import Field
 
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
+from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Status, Subject
+from mlvgm.statistics import wilson
 from mlvgm_robust.checks.comparison import CheckConfig, percent
 from mlvgm_robust.checks.known_noise import KnownNoise
 from mlvgm_robust.checks.planted import plant
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
+    from mlvgm.statistics import Estimate
 
 
 class ActiveTestConfig(CheckConfig):
@@ -25,6 +27,7 @@ class ActiveTestConfig(CheckConfig):
 
     images: int | None = Field(128, ge=1, description="first images it uses; all if null")
     found: float = Field(0.9, gt=0, le=1, description="share of planted examples the attack must find")
+    least: int = Field(10, ge=1, description="planted examples below which no share is judged")
     share: float = Field(
         0.9, gt=0, lt=1, description="how far logits must move, of what a plain ascent is known to move them"
     )
@@ -36,7 +39,8 @@ class ActiveTest:
     """An attack that cannot find what is there cannot say that nothing is (Zimmermann et al., NeurIPS 2022).
 
     The classifier's head is replaced, image by image, so that a known point of the ball is misclassified; the noise of
-    a random defence is held fixed, which makes that exact.
+    a random defence is held fixed, which makes that exact. Too small a share warns, and fails where the whole 95 %
+    Wilson interval is below what is needed: few examples may be missed by chance.
     """
 
     config: ActiveTestConfig = field(default_factory=ActiveTestConfig)
@@ -53,14 +57,26 @@ class ActiveTest:
         labels = torch.zeros_like(subject.labels)
         attempt = context.attempt(replace(subject, labels=labels), defence=planted)
         there = attempt.clean > 0.5
-        if not bool(there.any()):
-            raise NotRun("no example could be planted")
-        found = float((attempt.right[there] < 0.5).double().mean())
-        enough = found >= self.config.found
+        planted_count, least = int(there.sum()), self.config.least
+        if planted_count < least:
+            raise NotRun(
+                f"examples could be planted for {planted_count} of {len(subject)} images, and {least} are needed to "
+                "judge a share of them"
+            )
+        found = wilson(int((attempt.right[there] < 0.5).sum()), planted_count)
+        status, remark = self._judged(found)
         return self.info.finding(
-            "pass" if enough else "fail",
-            f"the attack finds {percent(found)} of {int(there.sum())} planted adversarial examples"
-            + ("" if enough else f", at least {percent(self.config.found)} are needed: it is too weak"),
-            found=found,
-            planted=int(there.sum()),
+            status,
+            f"the attack finds {found.percent()} % of {planted_count} planted adversarial examples (Wilson 95 %), at "
+            f"least {percent(self.config.found)} are needed{remark}",
+            found=found.value,
+            found_interval=[found.low, found.high],
+            planted=planted_count,
         )
+
+    def _judged(self, found: Estimate) -> tuple[Status, str]:
+        if found.value >= self.config.found:
+            return "pass", ""
+        if found.high >= self.config.found:
+            return "warn", ": it may be too weak, or more examples would tell"
+        return "fail", ": it is too weak"

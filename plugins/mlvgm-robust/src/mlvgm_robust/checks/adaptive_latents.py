@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from mlvgm.admissible import check_attackable
 from mlvgm.errors import ConfigError
-from mlvgm.harness import check_attackable
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Status, Subject
 from mlvgm_robust.attacks.latent_drift import LatentDrift
 from mlvgm_robust.attacks.latent_target import LatentTarget
-from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent, worst
+from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, worst
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
     from mlvgm.protocols.attack import Attack
 
 
@@ -54,7 +54,7 @@ class AdaptiveLatents:
             LatentTarget(norm, eps, iterations=config.iterations, classes=config.classes, samples=config.samples),
             LatentDrift(norm, eps, iterations=config.iterations, restarts=config.restarts),
         ]
-        own, robust, statuses = context.attempt(subject), dict[str, float](), list[Status]()
+        own, robust, statuses, said = context.attempt(subject), dict[str, float](), list[Status](), list[str]()
         for attack in attacks:
             try:
                 check_attackable(subject.defence, attack.info, gradient=subject.protocol.gradient)
@@ -62,9 +62,13 @@ class AdaptiveLatents:
             except ConfigError as reason:  # no generator, no encoder of its own, or no latent that is kept
                 raise NotRun(reason.message) from None
             robust[attack.info.name] = attempt.accuracy
-            status, _ = fallen(own.right, attempt.right, margin=self.config.margin)
+            status, difference = fallen(own.right, attempt.right, margin=config.margin)
+            said.append(f"{estimate(attempt.right)} under {attack.info.name} (p = {difference.p:.2g})")
             statuses.append("warn" if status == "fail" else status)
-        figures = ", ".join(f"{percent(value)} under {name}" for name, value in robust.items())
         return self.info.finding(
-            worst(*statuses), f"robust accuracy {percent(own.accuracy)}; {figures}", own=own.accuracy, robust=robust
+            worst(*statuses),
+            f"robust accuracy of {len(subject)} images {estimate(own.right)}, {', '.join(said)}; "
+            + counts("a lead", config.margin),
+            own=own.accuracy,
+            robust=robust,
         )

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class ArtefactsConfig(BaseModel):

@@ -12,13 +12,13 @@ from mlvgm.defence import Defence
 from mlvgm.noise import Keys
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.attacks.geometry import distance
-from mlvgm_robust.checks.comparison import CheckConfig, percent
+from mlvgm_robust.checks.comparison import CheckConfig, estimate, percent, points
 from mlvgm_robust.checks.transfer_surrogate import with_other_alphas
 from mlvgm_robust.purifiers.blur import Blur, gaussian_blur
 from mlvgm_robust.purifiers.noise import AddNoise
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class BaselinesConfig(CheckConfig):
@@ -60,16 +60,18 @@ class Baselines:
             if any(defence.purifier.alphas):  # type: ignore[attr-defined]
                 others["α = 0"] = reconstructing
         own = context.attempt(subject)
-        figures = {"defence": (float(own.clean.mean()), own.accuracy)}
-        for name, other in others.items():
-            attempt = context.attempt(subject, defence=other)
-            figures[name] = (float(attempt.clean.mean()), attempt.accuracy)
+        attempts = {"defence": own}
+        attempts |= {name: context.attempt(subject, defence=other) for name, other in others.items()}
+        figures = {name: (float(each.clean.mean()), each.accuracy) for name, each in attempts.items()}
         simple = [name for name in figures if name.startswith(("noise", "blur"))]
         beaten = [name for name in simple if figures[name][1] + self.config.margin >= figures["defence"][1]]
-        said = ", ".join(f"{name} {percent(clean)} / {percent(robust)}" for name, (clean, robust) in figures.items())
+        said = ", ".join(
+            f"{name} {percent(one.clean.mean())} / {estimate(one.right)}" for name, one in attempts.items()
+        )
         return self.info.finding(
             "warn" if beaten else "pass",
-            f"clean / robust: {said}" + (f"; no better than {' and '.join(beaten)}" if beaten else ""),
+            f"clean / robust accuracy of {len(subject)} images: {said}; a lead up to {points(self.config.margin)} "
+            "over noise or blur is none" + (f": no better than {' and '.join(beaten)}" if beaten else ""),
             distortion=distortion,
             accuracy={name: {"clean": clean, "robust": robust} for name, (clean, robust) in figures.items()},
         )

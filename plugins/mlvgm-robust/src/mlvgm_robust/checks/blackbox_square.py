@@ -10,10 +10,10 @@ from pydantic import Field
 
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.attacks.square import Square
-from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent
+from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class BlackboxSquareConfig(CheckConfig):
@@ -46,8 +46,9 @@ class BlackboxSquare:
         status, difference = fallen(own.right, square.right, margin=self.config.margin)
         return self.info.finding(
             status,
-            f"robust accuracy {percent(own.accuracy)} in white box, {percent(square.accuracy)} under Square with "
-            f"{self.config.queries} queries" + ("" if status == "pass" else ": gradients are masked"),
+            f"robust accuracy of {len(subject)} images {estimate(own.right)} in white box, {estimate(square.right)} "
+            f"under Square with {self.config.queries} queries, p = {difference.p:.2g}; "
+            f"{counts('a lead', self.config.margin)}" + ("" if status == "pass" else ": gradients are masked"),
             white=own.accuracy,
             black=square.accuracy,
             p=difference.p,

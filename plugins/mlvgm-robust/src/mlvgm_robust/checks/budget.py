@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class BudgetConfig(BaseModel):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlvgm.paired import Difference, paired_difference
 from mlvgm.protocols.check import Status
+from mlvgm.statistics import Difference, paired_difference, wilson
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +54,34 @@ def worst(*statuses: Status) -> Status:
     """
     order: tuple[Status, ...] = ("pass", "not run", "warn", "fail")
     return max(statuses, key=order.index, default="pass")
+
+
+def counts(what: str, margin: float) -> str:
+    """When :func:`fallen` does not pass, for the sentence of a finding.
+
+    >>> counts("a lead", 0.02)
+    'a lead above 2 points with p ≤ 0.01 counts'
+    """
+    return f"{what} above {points(margin)} with p ≤ {LIKELY:g} counts"
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points.
+
+    >>> points(0.01), points(0.002)
+    ('1 point', '0.2 points')
+    """
+    return f"{100 * share:g} point{'' if 100 * share == 1 else 's'}"
+
+
+def estimate(right: Tensor) -> str:
+    """Mean of (n,) shares of right decisions in per cent, with its 95 % Wilson interval.
+
+    >>> import torch
+    >>> estimate(torch.tensor([1.0, 0.0, 1.0, 0.0]))
+    '50.0 [15, 85] %'
+    """
+    return f"{wilson(float(right.sum()), len(right)).percent()} %"
 
 
 def percent(value: float | Tensor) -> str:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import Field
 
-from mlvgm.harness import perturbation_norm
+from mlvgm.admissible import perturbation_norm
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent
+from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class ComplianceConfig(CheckConfig):
@@ -52,12 +52,14 @@ class Compliance:
             return self.info.finding("fail", "; ".join(dict.fromkeys(problems)), **values)
         rounded = (own.attacked.images * 255).round() / 255
         right, _ = context.score(subject, rounded)
-        status, _ = fallen(right, own.right, margin=self.config.margin)
+        status, difference = fallen(right, own.right, margin=self.config.margin)
         lost = status != "pass"
         return self.info.finding(
             "warn" if lost else "pass",
-            f"type, shape and box are right, largest {own.info.norm} norm {largest:.4g}; robust accuracy "
-            f"{percent(own.accuracy)}, {percent(right.mean())} after rounding to 8 bits"
+            f"type, shape and box of {len(subject)} images are right, largest {own.info.norm} norm {largest:.6g}"
+            + (f" of {eps:.6g} allowed" if eps is not None else "")
+            + f"; robust accuracy {estimate(own.right)}, {estimate(right)} after rounding to 8 bits, "
+            f"p = {difference.p:.2g}; {counts('a rise', self.config.margin)}"
             + (": part of the success does not survive an image file" if lost else ""),
             rounded=float(right.mean()),
             **values,

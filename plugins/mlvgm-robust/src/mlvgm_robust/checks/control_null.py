@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject, adjusted
-from mlvgm_robust.checks.comparison import CheckConfig, changed, percent, worst
+from mlvgm_robust.checks.comparison import CheckConfig, changed, counts, estimate, worst
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class ControlNullConfig(CheckConfig):
@@ -38,8 +38,11 @@ class ControlNull:
         statuses, values = [], {"reported": own.accuracy, "fresh": float(fresh.mean())}
         status, difference = changed(own.right, fresh, margin=self.config.margin)
         statuses.append(status)
-        said = f"reported robust accuracy {percent(own.accuracy)} is {percent(fresh.mean())} on other fresh noise"
         values["p"] = min(difference.p, difference.p_rise)
+        said = (
+            f"reported robust accuracy of {len(subject)} images {estimate(own.right)} is {estimate(fresh)} on other "
+            f"fresh noise (p = {values['p']:.2g})"
+        )
         try:
             _ = subject.eps
             null = context.attempt(subject, adjusted(subject.attack, eps=0.0))
@@ -51,5 +54,9 @@ class ControlNull:
             statuses.append(status)
             values |= {"clean": float(clean.mean()), "null": null.accuracy}
             values["p_null"] = min(difference.p, difference.p_rise)
-            said += f"; clean accuracy {percent(clean.mean())} is {percent(null.accuracy)} after the attack at radius 0"
+            said += (
+                f"; clean accuracy {estimate(clean)} is {estimate(null.right)} after the attack at radius 0 "
+                f"(p = {values['p_null']:.2g})"
+            )
+        said += f"; {counts('a difference', self.config.margin)}"
         return self.info.finding(worst(*statuses), said, **values)

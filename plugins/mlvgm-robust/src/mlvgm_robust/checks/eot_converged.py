@@ -12,10 +12,10 @@ from pydantic import Field
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
 from mlvgm.target import Target
 from mlvgm_robust.attacks.losses import margin as margin_loss
-from mlvgm_robust.checks.comparison import LIKELY, CheckConfig, fallen, percent
+from mlvgm_robust.checks.comparison import LIKELY, CheckConfig, counts, estimate, fallen
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class EotConvergedConfig(CheckConfig):
@@ -48,15 +48,17 @@ class EotConverged:
             eot = 2 * max(curve)
             curve[eot] = context.attempt(subject, protocol=replace(subject.protocol, eot=eot))
         robust = {eot: attempt.accuracy for eot, attempt in curve.items()}
-        moved = False
+        moved, tested = False, ""
         if len(curve) > 1:
             before, after = (curve[eot].right for eot in sorted(curve)[-2:])
             _, difference = fallen(before, after, margin=self.config.margin)
             moved = difference.fall > self.config.margin and difference.p < LIKELY
-        figures = ", ".join(f"{percent(value)} with {eot} draws" for eot, value in robust.items())
+            tested = f", p = {difference.p:.2g}; {counts('a fall', self.config.margin)}"
+        figures = ", ".join(f"{estimate(attempt.right)} with {eot} draws" for eot, attempt in curve.items())
         return self.info.finding(
             "warn" if moved or cosine < self.config.cosine else "pass",
-            f"two gradients of {subject.protocol.eot} draws have cosine {cosine:.2f}; robust accuracy {figures}"
+            f"two gradients of {subject.protocol.eot} draws have mean cosine {cosine:.2f} over {len(subject)} images, "
+            f"at least {self.config.cosine:g} is wanted; robust accuracy {figures}{tested}"
             + ("; more draws are needed" if moved or cosine < self.config.cosine else ""),
             cosine=cosine,
             robust=robust,

@@ -12,10 +12,10 @@ from pydantic import Field
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
 from mlvgm.target import Target
 from mlvgm_robust.attacks.losses import cross_entropy
-from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent
+from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class EotRuleConfig(CheckConfig):
@@ -57,8 +57,9 @@ class EotRule:
         status, difference = fallen(own.right, judged, margin=self.config.margin)
         return self.info.finding(
             "pass" if status == "pass" else "warn",
-            f"attacks follow the loss of {rule}: robust accuracy {percent(own.accuracy)}, against "
-            f"{percent(judged.mean())} for images found through the mean loss of single draws",
+            f"attacks follow the loss of {rule}: robust accuracy of {len(subject)} images {estimate(own.right)}, "
+            f"against {estimate(judged)} for images found through the mean loss of single draws, p = "
+            f"{difference.p:.2g}; " + counts("a lead of the latter", self.config.margin),
             votes=defence.votes,
             rule=defence.rule,
             lead_of_other=difference.fall,

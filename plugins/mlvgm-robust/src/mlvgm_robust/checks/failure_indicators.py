@@ -13,12 +13,12 @@ from mlvgm.protocols.check import CheckInfo, Finding, Subject
 from mlvgm.target import Target
 from mlvgm_robust.attacks.geometry import project, steepest
 from mlvgm_robust.attacks.losses import margin as margin_loss
-from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent, worst
+from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, percent, worst
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class FailureIndicatorsConfig(CheckConfig):
@@ -63,11 +63,12 @@ class FailureIndicators:
         statuses += ["warn"] if noisy and float(unstable.double().mean()) > self.config.unstable else []
         return self.info.finding(
             worst(*statuses),
-            f"{self.config.steps} plain steps on from where the attack stopped take robust accuracy from "
-            f"{percent(before.mean())} to {percent(after.mean())}"
+            f"{self.config.steps} plain steps on from where the attack stopped take robust accuracy of {len(subject)} "
+            f"images from {estimate(before)} to {estimate(after)}, p = {difference.p:.2g}; "
+            + counts("a fall", self.config.margin)
             + ("" if status == "pass" else ": it stopped too early")
-            + f"; no gradient for {percent(gone.double().mean())} of images, draws disagree on "
-            f"{percent(unstable.double().mean())}",
+            + f"; no gradient for {int(gone.sum())} images ({percent(self.config.unavailable)} tolerated), draws "
+            f"disagree on {int(unstable.sum())}" + (f" ({percent(self.config.unstable)} tolerated)" if noisy else ""),
             stopped_early=stopped.tolist(),
             unavailable_gradient=gone.tolist(),
             unstable=unstable.tolist(),

@@ -11,10 +11,10 @@ from mlvgm.errors import ConfigError
 from mlvgm.protocols.attack import gradient_paths
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.attacks.transfer import Transfer
-from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent, worst
+from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, worst
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class GradientKindsConfig(CheckConfig):
@@ -47,6 +47,7 @@ class GradientKinds:
             )
         own = context.attempt(subject)
         robust, statuses, impossible = {stated: own.accuracy}, [], ""
+        said = [f"{stated} {estimate(own.right)}"]
         others = {"blind": context.attempt(subject, Transfer(subject.attack))}
         if paths == ("exact",) and not subject.attack.info.needs_generator:
             try:
@@ -54,12 +55,16 @@ class GradientKinds:
             except (ConfigError, RuntimeError):  # purified images are not shown, or have another shape
                 impossible = "; BPDA is not possible"
         for name, other in others.items():
-            status, _ = fallen(own.right, other.right, margin=self.config.margin)
+            status, difference = fallen(own.right, other.right, margin=self.config.margin)
+            said.append(f"{name} {estimate(other.right)} (p = {difference.p:.2g})")
             statuses.append(status)
             robust[name] = other.accuracy
-        figures = ", ".join(f"{name} {percent(value)}" for name, value in robust.items())
         verdict = worst(*statuses)
         lead = "no cruder gradient does better" if verdict == "pass" else "a cruder gradient does better"
         return self.info.finding(
-            verdict, f"{lead}: robust accuracy with {figures}{impossible}", used=stated, robust=robust
+            verdict,
+            f"{lead}: robust accuracy of {len(subject)} images with {', '.join(said)}{impossible}; "
+            + counts("a lead", self.config.margin),
+            used=stated,
+            robust=robust,
         )

@@ -20,7 +20,7 @@ from mlvgm_robust.checks.known_noise import KnownNoise
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
     from mlvgm.defence import Defence
 
 
@@ -68,14 +68,16 @@ class GradientPath:
         if alive < self.config.alive:
             return self.info.finding(
                 "fail",
-                f"the gradient is finite and not zero for {percent(alive)} of images only: it is masked or detached",
+                f"the gradient is finite and not zero for {percent(alive)} of {len(subject)} images only, at least "
+                f"{percent(self.config.alive)} are needed: it is masked or detached",
                 alive=alive,
                 gradient=kind,
             )
         if not subject.replayable:
             return self.info.finding(
                 "warn",
-                f"gradients are alive for {percent(alive)} of images; no finite differences, the noise cannot repeat",
+                f"gradients are alive for {percent(alive)} of {len(subject)} images; no finite differences, the noise "
+                "cannot repeat",
                 alive=alive,
                 gradient=kind,
             )
@@ -92,8 +94,10 @@ class GradientPath:
         bound = self.config.error if precision == "float64" else self.config.single_error
         return self.info.finding(
             "pass" if good else "fail",
-            f"{percent(alive)} of images have a gradient that is finite and not zero; {percent(agreeing)} of finite "
-            f"differences agree with it within {bound:g} ({precision})",
+            f"{percent(alive)} of {len(subject)} images have a gradient that is finite and not zero, at least "
+            f"{percent(self.config.alive)} are needed; {percent(agreeing)} of {self.config.directions} finite "
+            f"differences an image agree with it within {bound:g} ({precision}), at least "
+            f"{percent(self.config.agreeing)} are needed",
             alive=alive,
             agreeing=agreeing,
             precision=precision,

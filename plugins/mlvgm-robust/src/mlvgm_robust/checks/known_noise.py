@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mlvgm.audit.imported import WholeModule
 from mlvgm.defence import Backward, Defence
-from mlvgm.imported import WholeModule
 from mlvgm.noise import Keys
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from mlvgm.attempts import worth
+from mlvgm.audit.attempts import worth
 from mlvgm.harness import score
 from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
 from mlvgm.statistics import wilson
-from mlvgm_robust.checks.comparison import CheckConfig, changed, percent, worst
+from mlvgm_robust.checks.comparison import CheckConfig, changed, counts, estimate, points, worst
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class LeakImagesConfig(CheckConfig):
@@ -41,8 +41,11 @@ class LeakImages:
         touch = (uniform(keys, "touch", subject.images.shape[1:]).to(subject.images) - 0.5) / 255
         known, _ = context.score(subject, subject.images, purpose="audit/untouched")
         touched, _ = context.score(subject, (subject.images + touch).clamp(0, 1), purpose="audit/touched")
-        moved, _ = changed(known, touched, margin=self.config.margin)
-        said = f"clean accuracy {percent(known.mean())}, {percent(touched.mean())} with half a grey level of noise"
+        moved, difference = changed(known, touched, margin=self.config.margin)
+        said = (
+            f"clean accuracy of {len(subject)} images {estimate(known)}, {estimate(touched)} with half a grey level of "
+            f"noise, p = {min(difference.p, difference.p_rise):.2g} ({counts('a difference', self.config.margin)})"
+        )
         values = {"known": float(known.mean()), "touched": float(touched.mean())}
         statuses = [moved]
         if subject.reserve is not None:
@@ -61,7 +64,10 @@ class LeakImages:
             # The variance of few images that are all right is 0, which would make any gap look sure.
             apart = wilson(float(known.sum()), len(known)).low > wilson(float(other.sum()), len(other)).high
             statuses.append("fail" if gap > self.config.gap and apart else "pass")
-            said += f", {percent(other.mean())} on {len(images)} images outside the evaluation"
+            said += (
+                f"; {estimate(other)} on {len(images)} images outside the evaluation (more than "
+                f"{points(self.config.gap)} lower with an interval apart counts)"
+            )
         verdict = worst(*statuses)
         return self.info.finding(
             verdict, said + ("" if verdict == "pass" else ": the defence recognises its test images"), **values

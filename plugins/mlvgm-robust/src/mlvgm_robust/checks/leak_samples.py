@@ -10,12 +10,12 @@ from pydantic import Field
 
 from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import SURE, CheckConfig, changed, percent, worst
+from mlvgm_robust.checks.comparison import SURE, CheckConfig, changed, counts, estimate, percent, worst
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class LeakSamplesConfig(CheckConfig):
@@ -45,9 +45,10 @@ class LeakSamples:
         guessed = p < SURE
         return self.info.finding(
             worst(moved, "fail" if guessed else "pass"),
-            f"clean accuracy {percent(known.mean())}, with exchanged sample ids {percent(other.mean())}; images of "
-            f"pure noise get their sample's label in {percent(agreement)} of draws"
-            + ("" if moved == "pass" and not guessed else ": the defence recognises samples"),
+            f"clean accuracy of {len(subject)} images {estimate(known)}, with exchanged sample ids {estimate(other)}, "
+            f"p = {min(difference.p, difference.p_rise):.2g} ({counts('a difference', self.config.margin)}); images "
+            f"of pure noise get their sample's label in {percent(agreement)} of draws, p = {p:.2g} (below {SURE:g} "
+            "counts)" + ("" if moved == "pass" and not guessed else ": the defence recognises samples"),
             known=float(known.mean()),
             exchanged=float(other.mean()),
             noise=agreement,

@@ -13,12 +13,12 @@ from mlvgm.noise import Keys
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Status, Subject, adjusted, effort
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.apgd_dlr import ApgdDlr
-from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent, worst
+from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, percent, worst
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
     from mlvgm.protocols.attack import Attack
 
 
@@ -50,7 +50,10 @@ class LossSane:
         logits = _logits(subject)
         scale, saturated = _scale(logits), _saturated(logits)
         values = {"scale": scale, "saturated": saturated, "classes": logits.shape[1]}
-        said = f"largest logit minus third {scale:.3g}; cross-entropy is exactly 0 for {percent(saturated)} of images"
+        said = (
+            f"largest logit minus third {scale:.3g}; cross-entropy is exactly 0 for {percent(saturated)} of "
+            f"{len(subject)} images ({percent(self.config.saturated)} tolerated)"
+        )
         if are_probabilities(logits):
             return self.info.finding(
                 "fail", f"outputs are probabilities, not logits: each row sums to 1; {said}", **values
@@ -58,13 +61,15 @@ class LossSane:
         statuses: list[Status] = ["warn" if saturated > self.config.saturated else "pass"]
         if subject.norm != "L1":
             own = context.attempt(subject)
+            said += f"; robust accuracy {estimate(own.right)}"
             for attack in self._others(subject):
                 other = context.attempt(subject, attack)
                 values[attack.info.name] = other.accuracy
-                status, _ = fallen(own.right, other.right, margin=self.config.margin)
+                status, difference = fallen(own.right, other.right, margin=self.config.margin)
                 # Saturation that another loss gets around is masking; another loss that is luckier is a caveat.
                 statuses.append("warn" if status == "fail" and saturated <= self.config.saturated else status)
-                said += f"; {attack.info.name} leaves {percent(other.accuracy)} of {percent(own.accuracy)}"
+                said += f", {estimate(other.right)} under {attack.info.name} (p = {difference.p:.2g})"
+            said += f"; {counts('a lead', self.config.margin)}"
         return self.info.finding(worst(*statuses), said, **values)
 
     def _others(self, subject: Subject) -> list[Attack]:

@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mlvgm.protocols.check import CheckInfo, Finding
-from mlvgm_robust.checks.comparison import LIKELY, fallen, percent, worst
+from mlvgm_robust.checks.comparison import LIKELY, counts, estimate, fallen, worst
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import Attempt
+    from mlvgm.audit.attempts import Attempt
 
 
 def monotone(
@@ -31,12 +31,15 @@ def monotone(
         status, _ = fallen(curve[high].right, curve[low].right, margin=margin)
         statuses.append(status)
         rises += [f"{low:g} to {high:g}"] if status != "pass" else []
-    remark = f"; it rises from {' and '.join(rises)}" if rises else ""
+    remark = f"; {counts('a rise', margin)}" + (f": it rises from {' and '.join(rises)}" if rises else "")
     if settled is not None and len(values) > 1:
         _, difference = fallen(curve[values[-2]].right, curve[values[-1]].right, margin=settled)
+        remark += f"; {counts('a fall in the last step', settled)}, there p = {difference.p:.2g}"
         if difference.fall > settled and difference.p < LIKELY:
             statuses.append("warn")
-            remark += "; not converged, the last step still breaks images"
+            remark += ": not converged, the last step still breaks images"
     robust = {f"{value:g}": curve[value].accuracy for value in values}
-    figures = ", ".join(f"{percent(accuracy)} at {value}" for value, accuracy in robust.items())
-    return info.finding(worst(*statuses), f"robust accuracy by {what}: {figures}{remark}", robust=robust)
+    figures = ", ".join(f"{estimate(curve[value].right)} at {value:g}" for value in values)
+    count = len(curve[values[0]].right)
+    said = f"robust accuracy of {count} images by {what}: {figures}{remark}"
+    return info.finding(worst(*statuses), said, robust=robust)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, percent
+from mlvgm_robust.checks.comparison import CheckConfig, estimate, points
 from mlvgm_robust.checks.known_noise import KnownNoise
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class RandomnessProtocolConfig(CheckConfig):
@@ -37,13 +37,15 @@ class RandomnessProtocol:
         subject.replayed()
         subject = subject.first(self.config.images)
         own = context.attempt(subject).attacked.robust
-        known = context.attempt(subject, defence=KnownNoise.of(subject.defence, seed=subject.protocol.seed)).accuracy
+        attempt = context.attempt(subject, defence=KnownNoise.of(subject.defence, seed=subject.protocol.seed))
+        known = attempt.accuracy
         fresh, vote = float(own.single.mean()), float(own.right.double().mean())
         secret = known < fresh - self.config.margin
         return self.info.finding(
             "warn" if secret else "pass",
-            f"robust accuracy {percent(fresh)} of single fresh draws, {percent(vote)} of {subject.defence.votes} "
-            f"votes, {percent(known)} where the attacker knows the draw"
+            f"robust accuracy of {len(subject)} images {estimate(own.single)} for single fresh draws, "
+            f"{estimate(own.right.double())} for {subject.defence.votes} votes, {estimate(attempt.right)} where the "
+            f"attacker knows the draw; more than {points(self.config.margin)} below single draws counts"
             + (": part of the robustness is the secrecy of the noise" if secret else ""),
             fresh=fresh,
             vote=vote,

@@ -11,12 +11,12 @@ from pydantic import Field
 
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
 from mlvgm.target import Target
-from mlvgm_robust.checks.comparison import CheckConfig, percent
+from mlvgm_robust.checks.comparison import CheckConfig, percent, points
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class ResubmissionConfig(CheckConfig):
@@ -56,12 +56,13 @@ class Resubmission:
         falls = {name: curve[first] - curve[most] for name, curve in worst.items()}
         exposed = falls["adversarial"] > falls["clean"] + self.config.margin
         text = ", ".join(
-            f"{percent(worst['adversarial'][count])} of {count} (clean {percent(worst['clean'][count])})"
+            f"{percent(worst['adversarial'][count])} in {count} (clean {percent(worst['clean'][count])})"
             for count in self.config.attempts
         )
         return self.info.finding(
             "warn" if exposed else "pass",
-            f"images right in every decision: {text}" + ("; repeated submission pays" if exposed else ""),
+            f"of {len(subject)} images, right in every decision are {text}; a fall {points(self.config.margin)} beyond "
+            "the clean one counts" + (": repeated submission pays" if exposed else ""),
             worst_of=worst,
         )
 

@@ -13,7 +13,7 @@ from mlvgm_robust.checks.comparison import CheckConfig
 from mlvgm_robust.checks.monotone import monotone
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class SanityIterationsConfig(CheckConfig):

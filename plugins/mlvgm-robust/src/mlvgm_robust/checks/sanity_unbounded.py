@@ -11,10 +11,10 @@ from pydantic import Field
 
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject, adjusted, effort
 from mlvgm.statistics import wilson
-from mlvgm_robust.checks.comparison import CheckConfig, percent
+from mlvgm_robust.checks.comparison import CheckConfig, estimate, percent
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class SanityUnboundedConfig(CheckConfig):
@@ -55,12 +55,12 @@ class SanityUnbounded:
                 attempts.append(context.attempt(subject, wide))
                 if attempts[-1].accuracy <= chance:
                     break
-        accuracy = min(attempt.accuracy for attempt in attempts)
-        low = wilson(accuracy * len(subject), len(subject)).low
+        best = min(attempts, key=lambda attempt: attempt.accuracy)
+        accuracy, low = best.accuracy, wilson(float(best.right.sum()), len(subject)).low
         return self.info.finding(
             "pass" if low <= chance else "fail",
-            f"{told} robust accuracy is {percent(accuracy)}, chance {percent(chance)}"
-            + ("" if low <= chance else ": the attack does not work"),
+            f"{told} robust accuracy of {len(subject)} images is {estimate(best.right)}; its interval must reach down "
+            f"to chance, {percent(chance)}" + ("" if low <= chance else ": the attack does not work"),
             robust=accuracy,
             chance=chance,
             images=len(subject),

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from mlvgm.defence import Defence
-from mlvgm.paired import mcnemar
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
-from mlvgm.statistics import wilson
+from mlvgm.statistics import mcnemar, wilson
 from mlvgm_robust.checks.comparison import CheckConfig, percent
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class StatisticsConfig(CheckConfig):

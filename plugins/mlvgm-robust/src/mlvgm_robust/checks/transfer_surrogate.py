@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent
+from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
     from mlvgm.defence import Defence
 
 
@@ -40,8 +40,9 @@ class TransferSurrogate:
         status, difference = fallen(own.right, right, margin=self.config.margin)
         return self.info.finding(
             status,
-            f"robust accuracy {percent(own.accuracy)} in white box, {percent(right.mean())} under transfer from the "
-            "same purifier with other alphas",
+            f"robust accuracy of {len(subject)} images {estimate(own.right)} in white box, {estimate(right)} under "
+            f"transfer from the same purifier with other alphas, p = {difference.p:.2g}; "
+            f"{counts('a lead', self.config.margin)}",
             white=own.accuracy,
             transfer=float(right.mean()),
             p=difference.p,

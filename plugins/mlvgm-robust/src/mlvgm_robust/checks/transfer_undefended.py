@@ -9,10 +9,10 @@ from pydantic import Field
 
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.attacks.transfer import Transfer
-from mlvgm_robust.checks.comparison import CheckConfig, fallen, percent
+from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
 
 if TYPE_CHECKING:
-    from mlvgm.attempts import AuditContext
+    from mlvgm.audit.attempts import AuditContext
 
 
 class TransferUndefendedConfig(CheckConfig):
@@ -39,8 +39,8 @@ class TransferUndefended:
         status, difference = fallen(own.right, blind.right, margin=self.config.margin)
         return self.info.finding(
             status,
-            f"robust accuracy {percent(own.accuracy)} in white box, {percent(blind.accuracy)} under transfer from the "
-            "bare classifier",
+            f"robust accuracy of {len(subject)} images {estimate(own.right)} in white box, {estimate(blind.right)} "
+            f"under transfer from the bare classifier, p = {difference.p:.2g}; {counts('a lead', self.config.margin)}",
             white=own.accuracy,
             transfer=blind.accuracy,
             p=difference.p,

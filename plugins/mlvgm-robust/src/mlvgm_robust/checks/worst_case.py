@@ -9,15 +9,14 @@ import torch
 from pydantic import Field
 
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
-from mlvgm.statistics import wilson
-from mlvgm_robust.checks.comparison import CheckConfig, percent
+from mlvgm_robust.checks.comparison import CheckConfig, estimate, points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from mlvgm.attempts import Attempt, AuditContext
+    from mlvgm.audit.attempts import Attempt, AuditContext
 
 
 class WorstCaseConfig(CheckConfig):
@@ -47,11 +46,11 @@ class WorstCase:
         if not torch.equal(forwards, backwards):
             return self.info.finding("fail", "the worst case depends on the order of the attacks", attacks=names)
         lower = own.accuracy - accuracy > self.config.margin
-        interval = wilson(accuracy * len(subject), len(subject)).percent()
         return self.info.finding(
             "warn" if lower else "pass",
-            f"worst of {len(attempts)} runs on each image: {interval} %, the attack under audit alone "
-            f"{percent(own.accuracy)}" + ("; report the worst case" if lower else ""),
+            f"worst of {len(attempts)} runs on each of {len(subject)} images: {estimate(forwards)}, the attack under "
+            f"audit alone {estimate(own.right)}; more than {points(self.config.margin)} lower counts"
+            + (": report the worst case" if lower else ""),
             robust=accuracy,
             own=own.accuracy,
             attacks=names,

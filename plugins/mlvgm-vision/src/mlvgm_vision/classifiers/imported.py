@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from torch import nn
 
+from mlvgm.attribute import import_attribute
 from mlvgm.errors import InputError
-from mlvgm.imported import import_attribute
 from mlvgm.protocols.data import DataInfo
 from mlvgm_vision.classifiers.frozen import FrozenClassifier, checked
 

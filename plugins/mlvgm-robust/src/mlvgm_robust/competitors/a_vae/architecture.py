@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-import mlvgm_robust
-from mlvgm.weights.file import WeightsFile, write_weights
-from mlvgm.weights.load import assemble, load_weights
 from mlvgm_robust.competitors.a_vae.network import AVAE
-
-FORMAT = "mlvgm-a-vae/1"
+from mlvgm_robust.competitors.network_file import NetworkFile
 
 
 class AVAEArchitecture(BaseModel):
@@ -48,18 +43,4 @@ class AVAEArchitecture(BaseModel):
         return (self.latent_channels, 4, 4)
 
 
-def save(network: AVAE, path: Path) -> None:
-    """Write a network to a safetensors file."""
-    write_weights(path, WeightsFile(FORMAT, network.architecture.model_dump_json(), network.state_dict()))
-
-
-def load(name: str) -> AVAE:
-    """The network of shipped weights or of a file, frozen.
-
-    Raises:
-        InputError: nothing has that name, or it is damaged or of something else.
-    """
-    shipped = mlvgm_robust.a_vae_purifier.weights
-    file = load_weights(name, shipped=shipped, formats=(FORMAT,), convert=lambda container: None)
-    network = assemble(file, Path(name), architecture=AVAEArchitecture, network=AVAE)
-    return network.requires_grad_(False)
+FILE = NetworkFile("mlvgm-a-vae/1", AVAEArchitecture, AVAE)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+import mlvgm_robust
 from mlvgm.noise import Keys, Noise, normal
-from mlvgm_robust.competitors.a_vae.architecture import load
-from mlvgm_robust.competitors.common import check_shape
+from mlvgm_robust.competitors.a_vae.architecture import FILE
+from mlvgm_robust.competitors.shapes import check_shape
 from mlvgm_robust.purifiers.none import draws_per_image
 
 if TYPE_CHECKING:
@@ -73,4 +74,4 @@ def build(config: AVAEConfig, *, generator: object = None) -> AVAEPurifier:
     Raises:
         InputError: the weights are missing, damaged or of something else.
     """
-    return AVAEPurifier(load(config.weights), config.temperature)
+    return AVAEPurifier(FILE.load(config.weights, shipped=mlvgm_robust.a_vae_purifier.weights), config.temperature)

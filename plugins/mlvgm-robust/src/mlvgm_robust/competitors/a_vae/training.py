@@ -11,15 +11,13 @@ import torch
 from mlvgm.noise import Keys, normal, uniform
 from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm.training.averages import early_decay, update_average
-from mlvgm.training.loop import run_steps, warm_cosine
-from mlvgm.training.minibatches import check_data, minibatch
-from mlvgm.weights.card import training_command, write_card
-from mlvgm_robust.competitors.a_vae.architecture import AVAEArchitecture, save
+from mlvgm.training.minibatches import check_data
+from mlvgm_robust.competitors.a_vae.architecture import FILE
 from mlvgm_robust.competitors.a_vae.critic import Critic, critic_loss, gaussian_kl, gradient_penalty
 from mlvgm_robust.competitors.a_vae.network import AVAE
 from mlvgm_robust.competitors.a_vae.purifier import TEMPERATURE
 from mlvgm_robust.competitors.a_vae.training_config import AVAETrainingConfig
-from mlvgm_robust.competitors.common import flipped, squared_error
+from mlvgm_robust.competitors.training import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,18 +45,14 @@ class AVAETraining:
         """
         config, a = self.config, self.config.architecture
         check_data(data.info, "architecture", a.image, option="architecture.image")
-        network, critic = (part.to(context.device) for part in _initial(a, seed=context.seed))
+        training = Training("purifier", "a-vae", config, data, context)
+        network, critic = (part.to(context.device) for part in training.initial(lambda: (AVAE(a), Critic(a))))
         average = copy.deepcopy(network).requires_grad_(False)
         optimiser, critic_optimiser = self._optimisers(network, critic)
 
         def step(number: int) -> Mapping[str, float]:
-            keys = Keys.of(seed=context.seed, purpose="train", samples=[number])
-            real = minibatch(data, step=number, batch=config.batch, seed=context.seed)[0].to(context.device)
-            real = flipped(real, keys) if config.flips else real
-            factor = warm_cosine(number, steps=config.steps, warmup=config.warmup_steps)
-            for group in (*optimiser.param_groups, *critic_optimiser.param_groups):
-                group["lr"] = config.learning_rate * group["factor"] * factor
-
+            real, _, keys = training.minibatch(number)
+            training.set_rate(number, optimiser, critic_optimiser)
             encoded = network.encode(real)
             made = network.decode(encoded, normal(keys, "latent", (len(real), *a.latent_shape))[0].to(real))
             critic.requires_grad_(True)
@@ -75,65 +69,41 @@ class AVAETraining:
             update_average(average, network, decay=early_decay(config.ema, number))
             return {"loss": loss.item(), "critic": value.item(), "error": error.item(), "kl": kl.item()}
 
-        seconds = run_steps(
-            step,
-            steps=config.steps,
-            parts={
-                "network": network,
-                "critic": critic,
-                "average": average,
-                "optimiser": optimiser,
-                "critic optimiser": critic_optimiser,
-            },
-            context=context,
-            identity={"data": data.info.name, **config.model_dump(mode="json", exclude={"checkpoint_every"})},
-            every=config.checkpoint_every,
-        )
-        return self._finish(average.eval(), data, context, seconds)
+        parts = {
+            "network": network,
+            "critic": critic,
+            "average": average,
+            "optimiser": optimiser,
+            "critic optimiser": critic_optimiser,
+        }
+        seconds = training.run(step, parts)
+        return self._finish(average.eval(), training, seconds)
 
     def _optimisers(self, network: AVAE, critic: Critic) -> tuple[torch.optim.Adam, torch.optim.Adam]:
         style = list(network.decoder.style.parameters())
         others = [*network.encoder.parameters()]
         others += [value for name, value in network.decoder.named_parameters() if not name.startswith("style.")]
-        groups = [{"params": others, "factor": 1.0}, {"params": style, "factor": self.config.style_rate}]
-        critics = [{"params": list(critic.parameters()), "factor": 1.0}]
-        return _adam(groups), _adam(critics)
+        groups = [{"params": others}, {"params": style, "factor": self.config.style_rate}]
+        return _adam(groups), _adam([{"params": list(critic.parameters())}])
 
-    def _finish(self, network: AVAE, data: Dataset, context: TrainContext, seconds: float) -> Trained:
-        config, path = self.config, context.folder / "weights.safetensors"
-        save(network, path)
-        count = min(config.evaluation_images, data.size("validation"))
-        keys = Keys.of(seed=context.seed, purpose="evaluation", samples=[0])
+    def _finish(self, network: AVAE, training: Training, seconds: float) -> Trained:
+        FILE.save(network, training.weights)
+        keys = Keys.of(seed=training.context.seed, purpose="evaluation", samples=[0])
 
         def reconstruct(images: Tensor) -> Tensor:
-            noise = normal(keys, "latent", (len(images), *config.architecture.latent_shape))[0].to(images)
+            noise = normal(keys, "latent", (len(images), *self.config.architecture.latent_shape))[0].to(images)
             return network.decode(network.encode(images), TEMPERATURE * noise)
 
-        error = squared_error(reconstruct, data, count=count, device=context.device)
-        card = write_card(
-            path,
-            title=f"A-VAE {data.info.name}",
+        error = training.squared_error(reconstruct)
+        return training.finished(
+            title=f"A-VAE {training.data.info.name}",
             summary="A variational auto-encoder of pooled images with a styled decoder, trained against a WGAN-GP "
             "critic. No labels, no attacks.",
-            command=training_command("purifier", "a-vae", config, data=data.info, seed=context.seed),
-            data=data.info,
-            seed=context.seed,
+            metrics={"validation squared error": error},
+            finding=f"Mean squared error of the first {training.measured} validation images, drawn once: {error:.4f}",
             seconds=seconds,
-            findings=[f"Mean squared error of the first {count} validation images, drawn once: {error:.4f}"]
-            if count
-            else (),
+            use=("purifier.name=a-vae", f"purifier.weights={training.weights}"),
         )
-        metrics = {"validation squared error": error} if count else {}
-        return Trained(
-            path, card, {**metrics, "cpu_seconds": seconds}, use=("purifier.name=a-vae", f"purifier.weights={path}")
-        )
-
-
-def _initial(architecture: AVAEArchitecture, *, seed: int) -> tuple[AVAE, Critic]:
-    """Both networks at step 0: drawn from the seed, without disturbing the global random state."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return AVAE(architecture), Critic(architecture)
 
 
 def _adam(groups: list[dict[str, object]]) -> torch.optim.Adam:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-import mlvgm_robust
-from mlvgm.weights.file import WeightsFile, write_weights
-from mlvgm.weights.load import assemble, load_weights
 from mlvgm_robust.competitors.nd_vae.network import NDVAE
-
-FORMAT = "mlvgm-nd-vae/1"
+from mlvgm_robust.competitors.network_file import NetworkFile
 
 
 class NDVAEArchitecture(BaseModel):
@@ -47,18 +42,4 @@ class NDVAEArchitecture(BaseModel):
         return tuple((self.latent_channels, height // f, width // f) for f in factors for _ in range(self.groups))
 
 
-def save(network: NDVAE, path: Path) -> None:
-    """Write a network to a safetensors file."""
-    write_weights(path, WeightsFile(FORMAT, network.architecture.model_dump_json(), network.state_dict()))
-
-
-def load(name: str) -> NDVAE:
-    """The network of shipped weights or of a file, frozen.
-
-    Raises:
-        InputError: nothing has that name, or it is damaged or of something else.
-    """
-    shipped = mlvgm_robust.nd_vae_purifier.weights
-    file = load_weights(name, shipped=shipped, formats=(FORMAT,), convert=lambda container: None)
-    network = assemble(file, Path(name), architecture=NDVAEArchitecture, network=NDVAE)
-    return network.requires_grad_(False)
+FILE = NetworkFile("mlvgm-nd-vae/1", NDVAEArchitecture, NDVAE)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+import mlvgm_robust
 from mlvgm.noise import Keys, Noise, normal
-from mlvgm_robust.competitors.common import check_shape
-from mlvgm_robust.competitors.nd_vae.architecture import load
+from mlvgm_robust.competitors.nd_vae.architecture import FILE
 from mlvgm_robust.competitors.nd_vae.training_data import noised
+from mlvgm_robust.competitors.shapes import check_shape
 from mlvgm_robust.purifiers.none import draws_per_image
 
 if TYPE_CHECKING:
@@ -75,4 +76,4 @@ def build(config: NDVAEConfig, *, generator: object = None) -> NDVAEPurifier:
     Raises:
         InputError: the weights are missing, damaged or of something else.
     """
-    return NDVAEPurifier(load(config.weights), config.std)
+    return NDVAEPurifier(FILE.load(config.weights, shipped=mlvgm_robust.nd_vae_purifier.weights), config.std)

@@ -11,14 +11,12 @@ from torch import nn
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import build
 from mlvgm.protocols.train import TrainContext, Trained
-from mlvgm.training.loop import run_steps, warm_cosine
-from mlvgm.training.minibatches import check_data, minibatch
-from mlvgm.weights.card import training_command, write_card
-from mlvgm_robust.competitors.common import accuracy, flipped, squared_error
-from mlvgm_robust.competitors.nd_vae.architecture import NDVAEArchitecture, save
+from mlvgm.training.minibatches import check_data
+from mlvgm_robust.competitors.nd_vae.architecture import FILE
 from mlvgm_robust.competitors.nd_vae.network import NDVAE
 from mlvgm_robust.competitors.nd_vae.training_config import NDVAETrainingConfig
 from mlvgm_robust.competitors.nd_vae.training_data import attacked, batch_noise, noised
+from mlvgm_robust.competitors.training import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,22 +44,17 @@ class NDVAETraining:
         config, a = self.config, self.config.architecture
         check_data(data.info, "architecture", a.image, option="architecture.image")
         classifier = build("classifiers", config.classifier, config.options, data=data.info).to(context.device)
-        network = _initial(a, seed=context.seed).to(context.device)
+        training = Training("purifier", "nd-vae", config, data, context)
+        network = training.initial(lambda: NDVAE(a)).to(context.device)
         optimiser = torch.optim.Adamax(network.parameters(), eps=1e-3, weight_decay=config.weight_decay)
 
         def step(number: int) -> Mapping[str, float]:
-            keys = Keys.of(seed=context.seed, purpose="train", samples=[number])
-            images, labels = minibatch(data, step=number, batch=config.batch, seed=context.seed)
-            images, labels = images.to(context.device), labels.to(context.device)
-            images = flipped(images, keys) if config.flips else images
+            images, labels, keys = training.minibatch(number)
+            training.set_rate(number, optimiser)
             noise, *latents = (
                 part.to(images) for part in batch_noise(keys, a.image, a.latent_shapes, rows=len(images))
             )
             inputs = noised(attacked(classifier, images, labels, keys, eps=config.eps), noise, std=config.std)
-            factor = warm_cosine(number, steps=config.steps, warmup=config.warmup_steps)
-            for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate * factor
-
             found = network(inputs, latents)
             reconstruction, kl = -found.pixels.log_likelihood(images).mean(), found.kl.sum(1).mean()
             loss = reconstruction + kl_weight(number, steps=config.steps, share=config.kl_warmup) * kl
@@ -71,24 +64,13 @@ class NDVAETraining:
             optimiser.step()
             return {"loss": loss.item(), "kl": kl.item(), "gradient": norm.item()}
 
-        seconds = run_steps(
-            step,
-            steps=config.steps,
-            parts={"network": network, "optimiser": optimiser},
-            context=context,
-            identity={"data": data.info.name, **config.model_dump(mode="json", exclude={"checkpoint_every"})},
-            every=config.checkpoint_every,
-        )
-        return self._finish(network.eval(), classifier, data, context, seconds)
+        seconds = training.run(step, {"network": network, "optimiser": optimiser})
+        return self._finish(network.eval(), classifier, training, seconds)
 
-    def _finish(
-        self, network: NDVAE, classifier: nn.Module, data: Dataset, context: TrainContext, seconds: float
-    ) -> Trained:
-        config, path = self.config, context.folder / "weights.safetensors"
-        save(network, path)
-        count = min(config.evaluation_images, data.size("validation"))
-        keys = Keys.of(seed=context.seed, purpose="evaluation", samples=[0])
-        a = config.architecture
+    def _finish(self, network: NDVAE, classifier: nn.Module, training: Training, seconds: float) -> Trained:
+        FILE.save(network, training.weights)
+        config, a = self.config, self.config.architecture
+        keys = Keys.of(seed=training.context.seed, purpose="evaluation", samples=[0])
 
         def purify(images: Tensor) -> Tensor:
             noise, *latents = (
@@ -96,27 +78,17 @@ class NDVAETraining:
             )
             return network(noised(images, noise, std=config.std), latents).pixels.mean().clamp(0, 1)
 
-        error = squared_error(purify, data, count=count, device=context.device)
-        right = accuracy(lambda images: classifier(purify(images)), data, count=count, device=context.device)
-        card = write_card(
-            path,
-            title=f"ND-VAE {data.info.name}",
+        error = training.squared_error(purify)
+        right = training.accuracy(lambda images: classifier(purify(images)))
+        return training.finished(
+            title=f"ND-VAE {training.data.info.name}",
             summary="A hierarchical variational auto-encoder that was trained from noisy images, attacked with FGSM "
             f"(L2 {config.eps[0]:g} to {config.eps[1]:g}, labels used) on {config.classifier}, to clean ones.",
-            command=training_command("purifier", "nd-vae", config, data=data.info, seed=context.seed),
-            data=data.info,
-            seed=context.seed,
+            metrics={"validation squared error": error, "validation accuracy": right},
+            finding=f"On the first {training.measured} validation images, clean, purified once: mean squared error "
+            f"{error:.4f}, accuracy of {config.classifier} {right:.2%}",
             seconds=seconds,
-            findings=[
-                f"On the first {count} validation images, clean, purified once: mean squared error {error:.4f}, "
-                f"accuracy of {config.classifier} {right:.2%}"
-            ]
-            if count
-            else (),
-        )
-        metrics = {"validation squared error": error, "validation accuracy": right} if count else {}
-        return Trained(
-            path, card, {**metrics, "cpu_seconds": seconds}, use=("purifier.name=nd-vae", f"purifier.weights={path}")
+            use=("purifier.name=nd-vae", f"purifier.weights={training.weights}"),
         )
 
 
@@ -127,13 +99,6 @@ def kl_weight(step: int, *, steps: int, share: float) -> float:
     (0.5, 1.0)
     """
     return min(1.0, step / (share * steps)) if share else 1.0
-
-
-def _initial(architecture: NDVAEArchitecture, *, seed: int) -> NDVAE:
-    """The network at step 0: drawn from the seed, without disturbing the global random state."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return NDVAE(architecture)
 
 
 def trainer(config: NDVAETrainingConfig) -> NDVAETraining:

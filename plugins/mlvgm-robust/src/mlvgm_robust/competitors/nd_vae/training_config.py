@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from mlvgm_robust.competitors.nd_vae.architecture import NDVAEArchitecture
+from mlvgm_robust.competitors.training_config import TrainingConfig
 
 Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class NDVAETrainingConfig(BaseModel):
+class NDVAETrainingConfig(TrainingConfig):
     """Options of ``mlvgm train purifier nd-vae``; the defaults make the weights called "fashion-mnist"."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: NDVAEArchitecture = Field(default_factory=NDVAEArchitecture, description="what to train")
     classifier: str = Field("fashion-cnn", description="base classifier, which the training images attack")
@@ -30,9 +29,6 @@ class NDVAETrainingConfig(BaseModel):
     weight_decay: float = Field(1e-2, ge=0, description="of Adamax")
     kl_warmup: float = Field(0.3, ge=0, le=1, description="share of the steps over which the KL's weight rises to 1")
     clip: float = Field(200.0, gt=0, description="largest gradient norm, in nats an image")
-    flips: bool = Field(True, description="mirror half of the images")
-    checkpoint_every: float = Field(30.0, ge=0, description="processor seconds between checkpoints")
-    evaluation_images: int = Field(2000, ge=1, description="validation images the figures are measured on")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -12,15 +12,12 @@ from torch import nn
 
 from mlvgm.errors import ConfigError
 from mlvgm.files import write_bytes
-from mlvgm.noise import Keys
 from mlvgm.plugins.load import build, component, config_class
 from mlvgm.protocols.train import TrainContext, Trained
-from mlvgm.training.loop import run_steps, warm_cosine
-from mlvgm.training.minibatches import check_data, minibatch
-from mlvgm.weights.card import training_command, write_card
-from mlvgm_robust.competitors.common import accuracy, flipped
+from mlvgm.training.minibatches import check_data
 from mlvgm_robust.competitors.trades.losses import perturbed, trades_loss
 from mlvgm_robust.competitors.trades.training_config import TradesConfig
+from mlvgm_robust.competitors.training import Training
 
 if TYPE_CHECKING:
     from mlvgm.protocols.data import DataInfo, Dataset
@@ -49,58 +46,38 @@ class TradesTraining:
         """
         config = self.config
         check_data(data.info, "classifier", data.info.image.shape, option="classifier")
+        training = Training("classifier", "trades", config, data, context)
         classifier = _trainable(config, data.info).to(context.device)
         optimiser = torch.optim.AdamW(classifier.parameters(), weight_decay=config.weight_decay, fused=True)
 
         def step(number: int) -> Mapping[str, float]:
-            images, labels = minibatch(data, step=number, batch=config.batch, seed=context.seed)
-            keys = Keys.of(seed=context.seed, purpose="train", samples=[number])
-            images = (flipped(images, keys) if config.flips else images).to(context.device)
-            labels = labels.to(context.device)
+            images, labels, keys = training.minibatch(number)
+            training.set_rate(number, optimiser)
             attacked = perturbed(classifier, images, keys, eps=config.eps, steps=config.inner_steps)
-            for group in optimiser.param_groups:
-                factor = warm_cosine(number, steps=config.steps, warmup=config.warmup_steps)
-                group["lr"] = config.learning_rate * factor
             loss = trades_loss(classifier, images, attacked, labels, beta=config.beta)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
             return {"loss": loss.item()}
 
-        seconds = run_steps(
-            step,
-            steps=config.steps,
-            parts={"classifier": classifier, "optimiser": optimiser},
-            context=context,
-            identity={"data": data.info.name, **config.model_dump(mode="json", exclude={"checkpoint_every"})},
-            every=config.checkpoint_every,
-        )
-        return self._finish(classifier, data, context, seconds)
+        seconds = training.run(step, {"classifier": classifier, "optimiser": optimiser})
+        return self._finish(classifier, training, seconds)
 
-    def _finish(self, classifier: nn.Module, data: Dataset, context: TrainContext, seconds: float) -> Trained:
-        config, path = self.config, context.folder / "weights.safetensors"
+    def _finish(self, classifier: nn.Module, training: Training, seconds: float) -> Trained:
+        config = self.config
         tensors = getattr(classifier, "network", classifier).state_dict()
-        write_bytes(path, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
-        count = min(config.evaluation_images, data.size("validation"))
-        right = accuracy(classifier, data, count=count, device=context.device)
-        card = write_card(
-            path,
+        write_bytes(training.weights, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
+        right = training.accuracy(classifier)
+        fields = config_class(component("classifiers", config.classifier)).model_fields
+        options = [f"classifier.{option}={training.weights}" for option in _WEIGHTS_OPTIONS if option in fields]
+        return training.finished(
             title=f"{config.classifier}, TRADES",
             summary=f"Fine-tuned with TRADES (arXiv 1901.08573): L2 {config.eps:g}, beta {config.beta:g}, "
             f"{config.inner_steps} inner steps. It replaces the classifier; nothing is purified.",
-            command=training_command("classifier", "trades", config, data=data.info, seed=context.seed),
-            data=data.info,
-            seed=context.seed,
+            metrics={"validation accuracy": right},
+            finding=f"Accuracy on the first {training.measured} validation images, not trained on: {right:.2%}",
             seconds=seconds,
-            findings=[f"Accuracy on the first {count} validation images, not trained on: {right:.2%}"] if count else (),
-        )
-        fields = config_class(component("classifiers", config.classifier)).model_fields
-        use = next((f"classifier.{option}={path}" for option in _WEIGHTS_OPTIONS if option in fields), None)
-        return Trained(
-            path,
-            card,
-            {**({"validation accuracy": right} if count else {}), "cpu_seconds": seconds},
-            use=(f"classifier.name={config.classifier}", *((use,) if use else ())),
+            use=(f"classifier.name={config.classifier}", *options[:1]),
         )
 
 

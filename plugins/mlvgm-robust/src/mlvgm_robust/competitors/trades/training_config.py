@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mlvgm_robust.competitors.training_config import TrainingConfig
 
 
-class TradesConfig(BaseModel):
+class TradesConfig(TrainingConfig):
     """Options of ``mlvgm train classifier trades``; the defaults make the weights of fashion-cnn called "trades"."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     classifier: str = Field("fashion-cnn", description="classifier that is fine-tuned, from the weights it has")
     options: dict[str, Any] = Field({}, description="its options, e.g. train.options.weights=PATH")
@@ -20,8 +20,4 @@ class TradesConfig(BaseModel):
     steps: int = Field(1000, ge=1, description="optimiser steps")
     batch: int = Field(128, ge=2, description="images a step")
     learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
-    warmup_steps: int = Field(50, ge=0, description="steps of linear warm-up, followed by a cosine to 0")
     weight_decay: float = Field(1e-3, ge=0, description="decoupled weight decay")
-    flips: bool = Field(True, description="mirror half of the images")
-    checkpoint_every: float = Field(30.0, ge=0, description="processor seconds between checkpoints")
-    evaluation_images: int = Field(2000, ge=1, description="validation images the figures are measured on")

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from mlvgm.admissible import check_attackable, check_images
+from mlvgm.audit.imported import imported_defence
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError, unknown
-from mlvgm.harness import check_attackable, check_images
-from mlvgm.imported import imported_defence
 from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import build, component, config_class
 from mlvgm.protocols.check import Check, Subject
@@ -34,8 +34,10 @@ _CHECK = "check."
 _LAST = 1000
 
 
-def build_checks(settings: Settings, *, budget: str, only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
-    """The installed checks in the order of the requirements they cover.
+def build_checks(
+    settings: Settings, *, budget: str, only: Sequence[str] = (), skip: Sequence[str] = ()
+) -> tuple[list[Check], list[str]]:
+    """The installed checks in the order of the requirements they cover, and the names of those left out.
 
     Args:
         settings: those of checks are ``check.ID.OPTION``; the others are ignored.
@@ -65,7 +67,8 @@ def build_checks(settings: Settings, *, budget: str, only: Sequence[str] = (), s
             ordered.append((int(resolved.component.capabilities.get("requirement", _LAST)), name, check))
     if not ordered:
         raise ConfigError("no check is left to run", hint="drop some of --only and --skip")
-    return [check for _, _, check in sorted(ordered, key=lambda each: each[:2])]
+    left_out = sorted(set(names) - {name for _, name, _ in ordered})
+    return [check for _, _, check in sorted(ordered, key=lambda each: each[:2])], left_out
 
 
 def _matching(names: Iterable[str], given: Iterable[str]) -> set[str]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from mlvgm.attribute import import_attribute
 from mlvgm.defence import Backward, Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys
@@ -95,29 +95,6 @@ def seeded(keys: Keys, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(index):
                 torch.cuda.manual_seed(seed)
         yield
-
-
-def import_attribute(target: str) -> Any:
-    """What ``module:attribute`` names.
-
-    Raises:
-        ConfigError: no such module or attribute.
-    """
-    name, _, attribute = target.partition(":")
-    if not name or not attribute:
-        raise ConfigError(f"expected module:attribute, came '{target}'", hint="for example my_defences:purified")
-    try:
-        found: Any = importlib.import_module(name)
-    except Exception as error:  # the user's module may fail in any way
-        raise ConfigError(
-            f"module {name} does not import: {type(error).__name__}: {error}",
-            hint="install it, or put its folder on PYTHONPATH",
-        ) from error
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise ConfigError(f"module {name} has no {attribute}", hint="check the name after the colon")
-        found = getattr(found, part)
-    return found
 
 
 def imported_defence(

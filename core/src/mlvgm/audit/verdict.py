@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mlvgm.attempts import AuditContext
+from mlvgm.audit.attempts import AuditContext
 from mlvgm.protocols.check import Check, Finding, NotRun, Status, Subject
+
+_ASIDE: tuple[Status, ...] = ("warn", "not run")
 
 
 @dataclass(frozen=True)
@@ -15,17 +17,25 @@ class Verdict:
 
     Args:
         findings: one for each check, in order.
+        left_out: ids of checks that nobody wanted to run.
     """
 
     findings: tuple[Finding, ...]
+    left_out: tuple[str, ...] = ()
 
     def of(self, status: Status) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.status == status)
 
     @property
-    def believable(self) -> bool:
-        """No check failed or broke, and at least one passed."""
-        return not self.of("fail") and not self.broken and bool(self.of("pass"))
+    def believable(self) -> bool | None:
+        """No check failed or broke, and at least one passed; None where that is so but some were left out."""
+        sound = not self.objections and bool(self.of("pass"))
+        return None if sound and self.left_out else sound
+
+    @property
+    def objections(self) -> tuple[Finding, ...]:
+        """Checks that failed, then those that broke."""
+        return (*self.of("fail"), *self.broken)
 
     @property
     def broken(self) -> tuple[Finding, ...]:
@@ -34,29 +44,32 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """``believable: yes/no because …``, with how many checks warn and did not run.
+        """``believable: yes/no because …``, or ``no verdict: …``, with how many checks warn or are missing.
 
         >>> Verdict((Finding("a", (1,), "pass", "fine"),)).sentence
         'believable: yes because 1 check passed and none failed'
+        >>> Verdict((Finding("a", (1,), "pass", "fine"),), left_out=("b", "c")).sentence
+        'no verdict: 1 check passed and none failed (2 checks left out)'
         """
-        failed, passed = self.of("fail"), self.of("pass")
-        reason = "; ".join(f"{finding.check}: {finding.evidence}" for finding in (*failed, *self.broken))
+        passed = self.of("pass")
+        reason = "; ".join(f"{finding.check}: {finding.evidence}" for finding in self.objections)
         if not reason:
             reason = f"{_checks(passed)} passed and none failed" if passed else "no check passed"
-        others = [f"{_checks(self.of('warn'))} warn" if self.of("warn") else ""]
-        others += [f"{_checks(self.of('not run'))} not run" if self.of("not run") else ""]
-        aside = ", ".join(each for each in others if each)
-        return f"believable: {'yes' if self.believable else 'no'} because {reason}" + (f" ({aside})" if aside else "")
+        others = [f"{_checks(self.of(status))} {status}" for status in _ASIDE if self.of(status)]
+        others += [f"{_checks(self.left_out)} left out"] if self.left_out else []
+        verdicts = {True: "believable: yes because", False: "believable: no because", None: "no verdict:"}
+        return f"{verdicts[self.believable]} {reason}" + (f" ({', '.join(others)})" if others else "")
 
 
-def _checks(findings: Sequence[Finding]) -> str:
-    return f"{len(findings)} check" + ("" if len(findings) == 1 else "s")
+def _checks(checks: Sequence[object]) -> str:
+    return f"{len(checks)} check" + ("" if len(checks) == 1 else "s")
 
 
 def audit(
     subject: Subject,
     checks: Sequence[Check],
     *,
+    left_out: Sequence[str] = (),
     context: AuditContext | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, check: None,
 ) -> Verdict:
@@ -67,6 +80,7 @@ def audit(
     Args:
         subject: what is audited.
         checks: in order; those that look back at what others ran (``worst.case``) belong at the end.
+        left_out: ids of checks that belong to the audit and are not among them.
         context: shared by all; a new one by default.
         progress: called with how many checks are done, how many there are, and the next one's id.
     """
@@ -76,7 +90,7 @@ def audit(
         progress(done, len(checks), check.info.id)
         findings.append(_isolated(check, subject, context))
     progress(len(checks), len(checks), "")
-    return Verdict(tuple(findings))
+    return Verdict(tuple(findings), tuple(left_out))
 
 
 def _isolated(check: Check, subject: Subject, context: AuditContext) -> Finding:

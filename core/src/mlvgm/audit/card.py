@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mlvgm.audit.verdict import Verdict
 from mlvgm.files import write_text
-from mlvgm.pipelines.audit import Verdict
 from mlvgm.protocols.check import Finding
 
 SCHEMA = 1
@@ -46,6 +46,7 @@ def as_plain(verdict: Verdict, *, subject: str, config: Mapping[str, Any]) -> di
         "subject": subject,
         "believable": verdict.believable,
         "verdict": verdict.sentence,
+        "left_out": list(verdict.left_out),
         "findings": findings,
         "config": config,
     }
@@ -69,7 +70,8 @@ def _markdown(verdict: Verdict, subject: str) -> str:
         for finding in verdict.findings
     ]
     head = ["| requirement | check | status | evidence |", "| --- | --- | --- | --- |"]
-    return "\n".join([f"# Audit of {subject}", "", f"**{verdict.sentence}**", "", *head, *rows]) + "\n"
+    left_out = [f"Left out: {', '.join(f'`{name}`' for name in verdict.left_out)}", ""] if verdict.left_out else []
+    return "\n".join([f"# Audit of {subject}", "", f"**{verdict.sentence}**", "", *left_out, *head, *rows]) + "\n"
 
 
 def _page(verdict: Verdict, plain: Mapping[str, Any]) -> str:
@@ -79,6 +81,7 @@ def _page(verdict: Verdict, plain: Mapping[str, Any]) -> str:
         for finding in verdict.findings
     )
     subject, config = html.escape(str(plain["subject"])), html.escape(json.dumps(plain["config"], indent=1))
+    left_out = f"<p>Left out: {html.escape(', '.join(verdict.left_out))}</p>\n" if verdict.left_out else ""
     return f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -86,7 +89,7 @@ def _page(verdict: Verdict, plain: Mapping[str, Any]) -> str:
 <style>{_STYLE}</style>
 <h1>Audit of {subject}</h1>
 <p class="verdict">{html.escape(verdict.sentence)}</p>
-<table>
+{left_out}<table>
 <tr><th>requirement<th>check<th>status<th>evidence
 {rows}
 </table>

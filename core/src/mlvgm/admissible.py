@@ -1,0 +1,93 @@
+"""What is admissible: images and labels, an attack on a defence, and candidates within ball and box."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from mlvgm.defence import Defence
+from mlvgm.errors import ConfigError, InputError
+from mlvgm.protocols.attack import AttackInfo, Gradient
+
+# What float32 rounding may add to a radius.
+RELATIVE, ABSOLUTE = 1e-5, 1e-6
+
+
+def check_images(images: Tensor, *, what: str = "images") -> None:
+    """Refuse images that are not finite float32 NCHW in [0, 1].
+
+    Raises:
+        InputError: wrong type, shape or range, or NaN.
+    """
+    if images.ndim != 4 or images.dtype != torch.float32:
+        raise InputError(f"{what}: expected float32 (N, C, H, W), got {images.dtype} {tuple(images.shape)}")
+    if not bool(torch.isfinite(images).all()):
+        raise InputError(f"{what}: {int((~torch.isfinite(images)).sum())} pixels are NaN or infinite")
+    if images.numel() and (float(images.min()) < 0 or float(images.max()) > 1):
+        low, high = float(images.min()), float(images.max())
+        raise InputError(f"{what}: expected values in [0, 1], got [{low:.4g}, {high:.4g}]", hint="divide bytes by 255")
+
+
+def check_labels(labels: Tensor, images: Tensor, *, classes: int) -> None:
+    """Refuse labels that are not one class for each image.
+
+    Raises:
+        InputError: wrong shape or range.
+    """
+    if labels.shape != (len(images),):
+        raise InputError(f"{len(images)} images, labels of shape {tuple(labels.shape)}")
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise InputError(f"labels: expected 0 to {classes - 1}, got {int(labels.min())} to {int(labels.max())}")
+
+
+def check_attackable(defence: Defence, info: AttackInfo, *, gradient: Gradient = "auto") -> None:
+    """Refuse an attack that cannot work on a defence.
+
+    Raises:
+        ConfigError: too few classes, exact gradients asked of a purifier that has none, or an attack on the latents of
+            a purifier without a generator.
+    """
+    if info.minimum_classes > defence.classes:
+        raise ConfigError(
+            f"attack '{info.name}' needs {info.minimum_classes} classes, the classifier has {defence.classes}"
+        )
+    if info.needs_generator and getattr(defence.purifier, "generator", None) is None:
+        raise ConfigError(
+            f"attack '{info.name}' needs a purifier with a generator, came {type(defence.purifier).__name__}",
+            hint="take --purifier mlvgm with --set compare=false, or another attack",
+        )
+    if info.needs_generator and (gradient == "bpda" or not defence.differentiable):
+        raise ConfigError(
+            f"attack '{info.name}' needs the encoder's exact gradient",
+            hint="take a generator with an encoder of its own and leave gradient on auto, or take another attack",
+        )
+    if info.access == "gradient" and gradient == "exact" and not defence.differentiable:
+        raise ConfigError(
+            f"attack '{info.name}' is to follow exact gradients, the purifier has none",
+            hint="leave gradient on auto for BPDA and transfer, or take --attack square",
+        )
+
+
+def perturbation_norm(adversarial: Tensor, images: Tensor, norm: str) -> Tensor:
+    """Size (B,) of each perturbation in ``norm`` ("Linf", "L2" or "L1"), in double precision."""
+    difference = (adversarial.double() - images.double()).flatten(1)
+    size: Tensor = difference.norm(p={"Linf": math.inf, "L2": 2, "L1": 1}[norm], dim=1)
+    return size
+
+
+def check_candidates(adversarial: Tensor, images: Tensor, info: AttackInfo) -> tuple[Tensor, Tensor]:
+    """Replace what lies outside ball or box, or is not finite, by the given image.
+
+    Returns:
+        checked images and (B,) bool violations. The tolerance covers float32 rounding: 1e-5 of eps plus 1e-6.
+    """
+    if adversarial.shape != images.shape:
+        raise InputError(f"attack '{info.name}' returned {tuple(adversarial.shape)} for {tuple(images.shape)}")
+    flat = adversarial.flatten(1)
+    outside = ~torch.isfinite(flat).all(1) | (flat < -1e-6).any(1) | (flat > 1 + 1e-6).any(1)
+    if info.eps is not None:
+        outside |= perturbation_norm(adversarial, images, info.norm).float() > info.eps * (1 + RELATIVE) + ABSOLUTE
+    checked = torch.where(outside[:, None, None, None], images, adversarial.clamp(0, 1))
+    return checked, outside

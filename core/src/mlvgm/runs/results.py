@@ -1,0 +1,89 @@
+"""Results of a run: figures of each defence under each attack, from the records of its finished units."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from mlvgm.pipelines.comparison import as_plain
+from mlvgm.pipelines.outcomes import Outcome, by_attack
+from mlvgm.pipelines.purify import RowResult, problem_of, summarise
+from mlvgm.pipelines.worst_case import WorstCase
+from mlvgm.runs.config import PurifyConfig
+from mlvgm.runs.plan import row_note
+from mlvgm.runs.rundir import RunDirectory
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """One defence under one attack.
+
+    Args:
+        row: its figures.
+        note: what must be said wherever they appear.
+        outcome: the same per image.
+    """
+
+    row: RowResult
+    note: str
+    outcome: Outcome
+
+
+def figures(config: PurifyConfig, records: Iterable[Mapping[str, Any]]) -> list[Figures]:
+    """Figures of all finished units: each defence under each of its attacks, in the order of the configuration."""
+    grouped = by_attack(records)
+    found = []
+    for row in config.rows:
+        for attack in config.attacks:
+            if own := grouped.get((row.label, attack.label)):
+                result = summarise(own)
+                found.append(Figures(result, row_note(row, result), Outcome.of(own)))
+    return found
+
+
+def finished_units(run: RunDirectory) -> dict[str, dict[str, Any]]:
+    """Records of the finished units of a purification run, by unit.
+
+    Raises:
+        InputError: a line is not such a record.
+    """
+    return run.finished(problem=problem_of)
+
+
+def results(config: PurifyConfig, done: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """:func:`figures` of the finished units ``done`` and what is compared between them, as plain values."""
+    found = figures(config, done.values())
+    rows = [dataclasses.asdict(one.row) | {"note": one.note} for one in found]
+    return {"schema": 2, "partial": _partial(config), "rows": rows} | as_plain([one.outcome for one in found])
+
+
+def _partial(config: PurifyConfig) -> bool:
+    """Whether the images are fewer than those of the run's budget."""
+    preset = config.BUDGETS[config.budget]["limit"]
+    assert isinstance(preset, int)
+    return config.limit is not None and config.limit < preset
+
+
+def row_results(result: dict[str, Any]) -> list[RowResult]:
+    """Rows of :func:`results` as dataclasses again."""
+    fields = {field.name for field in dataclasses.fields(RowResult)}
+    rows = [{key: value for key, value in row.items() if key in fields} for row in result["rows"]]
+    return TypeAdapter(list[RowResult]).validate_python(rows)
+
+
+def worst_cases(result: dict[str, Any]) -> list[WorstCase]:
+    """Worst cases of :func:`results` as dataclasses again."""
+    return TypeAdapter(list[WorstCase]).validate_python(result["worst"])
+
+
+def worst_robust(result: dict[str, Any], label: str) -> float:
+    """The lowest robust accuracy of a defence in :func:`results`: its worst case, where attacks share a radius.
+
+    Without any radius it is the lowest accuracy at whatever distance.
+    """
+    worst = [case.robust.value for case in worst_cases(result) if case.label == label]
+    fixed = [row.robust.value for row in row_results(result) if row.label == label and row.eps is not None]
+    return min(worst or fixed or [row.robust.value for row in row_results(result) if row.label == label])

@@ -1,0 +1,63 @@
+"""Attacks of an audit: each is run once for all checks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from audit_toys import Halves, Push, evaluation
+from mlvgm.audit.attempts import AuditContext
+from mlvgm.defence import Defence
+from mlvgm.harness import Protocol, run_attack
+from mlvgm.protocols.attack import AttackInfo
+from mlvgm.protocols.check import NotRun, adjusted, effort
+
+
+def test_an_attack_is_run_once_for_all_that_ask() -> None:
+    attack = Push()
+    subject, context = evaluation(attack), AuditContext()
+    whole = context.attempt(subject)
+    assert whole.accuracy == float((subject.images.flatten(1).mean(1) + 0.3 < 0.5).double().mean())
+    assert context.attempt(subject) is not None and attack.calls == [6]
+    part = context.attempt(subject.first(2))
+    assert attack.calls == [6] and torch.equal(part.attacked.images, whole.attacked.images[:2])
+    assert torch.equal(part.right, whole.right[:2]) and torch.equal(part.returned[0], whole.returned[0][:2])
+    # Anything that could change the outcome is another run.
+    for changed in (
+        lambda: context.attempt(subject, replace(attack, eps=0.1)),
+        lambda: context.attempt(subject, protocol=Protocol(eot=2)),
+        lambda: context.attempt(replace(subject, labels=1 - subject.labels)),
+        lambda: context.attempt(replace(subject, samples=range(10, 16))),
+        lambda: context.attempt(replace(subject, images=subject.images + 0.01)),
+        lambda: context.attempt(subject, defence=Defence(Halves(), votes=3)),
+        lambda: context.attempt(replace(subject, judge=lambda *given, **named: run_attack(*given, **named))),
+    ):
+        before = len(attack.calls)
+        changed()
+        assert len(attack.calls) == before + 1
+    # A smaller run does not serve for a larger one.
+    fresh = AuditContext()
+    fresh.attempt(subject.first(3))
+    before = len(attack.calls)
+    fresh.attempt(subject)
+    assert len(attack.calls) == before + 1
+
+
+def test_attempts_are_those_on_the_defence_within_the_ball() -> None:
+    subject, context = evaluation(), AuditContext()
+    context.attempt(subject)
+    context.attempt(subject, Push(0.1))
+    context.attempt(subject, Push(0.9))
+    context.attempt(subject, defence=Defence(Halves(), votes=3))
+    context.attempt(subject.first(2), Push(0.2))
+    assert sorted(each.info.eps or 0 for each in context.attempts(subject)) == [0.1, 0.3]
+
+
+def test_options_of_an_attack_are_found_or_it_is_said() -> None:
+    assert effort(Push()) == "steps" and adjusted(Push(), eps=0.0).info.eps == 0.0
+    with pytest.raises(NotRun, match="no option 'restarts'"):
+        adjusted(Push(), restarts=2)
+    with pytest.raises(NotRun, match="no option 'eps'"):
+        adjusted(object.__new__(type("Foreign", (), {"info": AttackInfo("f", "L2", 1.0)})), eps=1.0)

@@ -1,0 +1,120 @@
+"""Modules of other people as defences."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from audit_toys import Halves, evaluation
+from mlvgm.audit.imported import ImportedDefence, UnknownClassifier, imported_defence
+from mlvgm.defence import Defence
+from mlvgm.errors import ConfigError, InputError
+from mlvgm.noise import Keys
+from mlvgm.protocols.check import NotRun
+
+
+class Plain(nn.Module):
+    """Logits by the mean pixel."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean = images.flatten(1).mean(1)
+        return torch.stack([0.5 - mean, mean - 0.5], 1)
+
+
+class Noisy(Plain):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images + 0.1 * torch.randn_like(images))
+
+
+class OwnGenerator(Plain):
+    """Random, from a generator that nobody else can seed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images + 0.1 * torch.randn(images.shape, generator=self.generator))
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    made = types.ModuleType("people")
+    made.plain, made.Noisy, made.OwnGenerator = Plain(), Noisy, OwnGenerator  # type: ignore[attr-defined]
+    made.defence, made.number, made.flat = Defence(Halves()), 3, nn.Flatten(0)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "people", made)
+    yield made
+
+
+IMAGES = torch.rand(4, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_deterministic_module_is_a_defence_of_one_draw(modules: types.ModuleType) -> None:
+    defence, replayable = imported_defence("people:plain", IMAGES, votes=5)
+    assert replayable and not defence.stochastic and defence.classes == 2 and defence.votes == 1
+    torch.testing.assert_close(defence(IMAGES), Plain()(IMAGES))
+    with pytest.raises(InputError, match="bare classifier"):
+        replace(defence, purifier=None)(IMAGES)
+
+
+def test_a_random_module_is_seeded_by_its_keys_and_leaves_the_global_generator_alone(modules: types.ModuleType) -> None:
+    state = torch.get_rng_state()
+    defence, replayable = imported_defence("people:Noisy", IMAGES, votes=5)
+    assert replayable and defence.stochastic and defence.votes == 5
+    keys = Keys.of(seed=0, purpose="p", samples=range(4), draws=range(3))
+    once = defence.draw(IMAGES, keys)
+    assert once.shape == (4, 3, 2) and torch.equal(once, defence.draw(IMAGES, keys))
+    assert not torch.equal(once[:, 0], once[:, 1]) and not torch.equal(once, defence.draw(IMAGES, keys.derive("q")))
+    assert torch.equal(torch.get_rng_state(), state)
+    # One call a row: then the noise follows the image into any batch.
+    alone = replace(defence, purifier=replace(defence.purifier, alone=True))  # type: ignore[type-var]
+    rows = alone.draw(IMAGES, keys)
+    torch.testing.assert_close(alone.draw(IMAGES[[2]], keys[6:9]), rows[[2]])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_module_with_a_generator_of_its_own_cannot_be_replayed(modules: types.ModuleType) -> None:
+    defence, replayable = imported_defence("people:OwnGenerator", IMAGES)
+    assert defence.stochastic and not replayable
+    with pytest.raises(NotRun, match="cannot be repeated"):
+        replace(evaluation(), replayable=replayable).replayed()
+
+
+def test_the_classifier_inside_a_module_may_be_named(modules: types.ModuleType) -> None:
+    defence, _ = imported_defence("people:Noisy", IMAGES, classifier=Halves())
+    torch.testing.assert_close(replace(defence, purifier=None)(IMAGES), Halves()(IMAGES))
+    unknown, _ = imported_defence("people:Noisy", IMAGES)
+    assert isinstance(unknown, ImportedDefence) and unknown.classifier == UnknownClassifier(2)
+    with pytest.raises(NotRun, match="--classifier"):
+        replace(evaluation(), classifier=None).bare()
+    keys = Keys.of(seed=0, purpose="p", samples=range(4))
+    with pytest.raises(ConfigError, match="BPDA"):
+        defence.draw(IMAGES, keys, backward="bpda")
+
+
+def test_a_defence_of_ours_is_taken_as_it_is(modules: types.ModuleType) -> None:
+    assert imported_defence("people:defence", IMAGES) == (modules.defence, True)
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "words"),
+    [
+        ("people", ConfigError, "expected module:attribute"),
+        ("people:nobody", ConfigError, "has no nobody"),
+        ("no_such_people:plain", ConfigError, "does not import"),
+        ("people:number", InputError, "does not make a module"),
+        ("people:flat", InputError, "expected logits"),
+        ("builtins:dict", InputError, "expected an nn.Module"),
+    ],
+)
+def test_what_is_no_defence_is_refused_in_one_line(
+    modules: types.ModuleType, target: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        imported_defence(target, IMAGES)

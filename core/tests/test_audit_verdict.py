@@ -1,0 +1,89 @@
+"""Audits: isolation of checks, and the verdict."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_toys import evaluation
+from mlvgm.audit.attempts import AuditContext
+from mlvgm.audit.card import as_plain, write_card
+from mlvgm.audit.verdict import Verdict, audit
+from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
+
+
+@dataclass(frozen=True)
+class Says:
+    """A check that does what it is told."""
+
+    what: Any
+    name: str = "says"
+
+    @property
+    def info(self) -> CheckInfo:
+        return CheckInfo(self.name, (3,))
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        if isinstance(self.what, BaseException):
+            raise self.what
+        return self.info.finding(self.what, f"{self.name} {self.what}")
+
+
+def test_a_check_that_breaks_is_not_run_and_says_why() -> None:
+    checks = [Says(ValueError("no\nsuch thing")), Says(NotRun("does not apply")), Says("pass"), Says("warn")]
+    messages = list[tuple[int, int, str]]()
+    verdict = audit(evaluation(), checks, progress=lambda *each: messages.append(each))
+    assert [each.status for each in verdict.findings] == ["not run", "not run", "pass", "warn"]
+    assert verdict.findings[0].evidence == "it broke: ValueError: no such thing"
+    assert verdict.findings[1].evidence == "does not apply"
+    assert not verdict.believable, "nobody knows what the broken one would have found"
+    assert verdict.sentence == (
+        "believable: no because says: it broke: ValueError: no such thing (1 check warn, 2 checks not run)"
+    )
+    assert messages[0] == (0, 4, "says") and messages[-1] == (4, 4, "")
+
+
+def test_what_does_not_apply_is_no_reason_to_doubt() -> None:
+    verdict = audit(evaluation(), [Says(NotRun("does not apply")), Says("pass"), Says("warn")])
+    assert verdict.sentence == "believable: yes because 1 check passed and none failed (1 check warn, 1 check not run)"
+
+
+def test_one_failure_or_nothing_at_all_is_no() -> None:
+    verdict = audit(evaluation(), [Says("pass"), Says("fail", "a"), Says("fail", "b")])
+    assert not verdict.believable
+    assert verdict.sentence == "believable: no because a: a fail; b: b fail"
+    nothing = audit(evaluation(), [Says(NotRun("no"))])
+    assert not nothing.believable
+    assert nothing.sentence == "believable: no because no check passed (1 check not run)"
+    assert not Verdict(()).believable
+
+
+def test_part_of_an_audit_is_no_verdict_unless_something_fails() -> None:
+    part = audit(evaluation(), [Says("pass"), Says("warn")], left_out=["b", "c"])
+    assert part.believable is None and part.left_out == ("b", "c")
+    assert part.sentence == "no verdict: 1 check passed and none failed (1 check warn, 2 checks left out)"
+    failed = audit(evaluation(), [Says("pass"), Says("fail", "a")], left_out=["b"])
+    assert failed.believable is False
+    assert failed.sentence == "believable: no because a: a fail (1 check left out)"
+    assert audit(evaluation(), [Says("warn")], left_out=["b"]).believable is False, "nothing has passed"
+
+
+def test_the_card_says_what_was_left_out(tmp_path: Path) -> None:
+    whole = Verdict((Finding("a", (1,), "pass", "fine"),))
+    part = replace(whole, left_out=("b", "<c>"))
+    for verdict, believable in ((whole, True), (part, None)):
+        plain = as_plain(verdict, subject="it", config={})
+        write_card(tmp_path, verdict, plain)
+        assert plain["believable"] is believable and plain["left_out"] == list(verdict.left_out)
+        assert json.loads((tmp_path / "audit.json").read_text()) == plain
+        page, text = (tmp_path / "audit.html").read_text(), (tmp_path / "audit.md").read_text()
+        assert ("Left out: b, &lt;c&gt;" in page) == ("Left out: `b`, `<c>`" in text) == (verdict is part)
+
+
+def test_an_interrupt_is_no_finding() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        audit(evaluation(), [Says(KeyboardInterrupt())])
