@@ -89,6 +89,7 @@ def compare_in_balls(norm: str, name: str, own: dict[str, Any], rival: str, othe
         ours.append(int(attacked(name, {"norm": norm, "eps": eps, **own}, images=images)[0].sum()))
         theirs.append(int(attacked(rival, {"norm": norm, "eps": eps, **other}, images=images)[0].sum()))
     assert all(a <= b + 1 for a, b in zip(ours, theirs, strict=True)), (ours, theirs)
+    assert sum(ours) <= sum(theirs) + 1, (ours, theirs)
     assert min(theirs) < images  # the rival does something at one of the radii at least
 
 

@@ -44,6 +44,22 @@ class Rounding(Noisy):
 
 def softmax():
     return Noisy(softmax=True)
+
+
+class NotNumbers(Rounding):
+    """NaN between the grey levels of a byte, where only attacks come."""
+
+    def forward(self, images):
+        off = ((images * 255 - (images * 255).round()).abs() > 1e-3).flatten(1).any(1)
+        return torch.where(off[:, None], torch.nan, self.classifier(images))
+
+
+class NeverNumbers(Rounding):
+    def forward(self, images):
+        return torch.nan * self.classifier(images)
+
+
+number = 3
 '''
 
 
@@ -102,6 +118,8 @@ def test_an_imported_random_module_is_audited_as_it_is(people: str, capsys: pyte
     found = {each["check"]: each["status"] for each in plain["findings"]}
     assert plain["believable"] is None and "fail" not in found.values()
     assert found["gradient.path"] == found["active.test"] == "pass"
+    (active,) = (each for each in plain["findings"] if each["check"] == "active.test")
+    assert active["values"]["planted"] >= 10, "fewer are not judged"
     assert found["transfer.undefended"] == found["transfer.surrogate"] == "not run"
     # Told which classifier is inside, transfer is possible.
     only = ["--only=transfer.undefended", "--only=gradient.kinds"]
@@ -109,6 +127,57 @@ def test_an_imported_random_module_is_audited_as_it_is(people: str, capsys: pyte
     kinds, transfer = report(capsys)["findings"]
     assert kinds["status"] == transfer["status"] == "pass"
     assert set(kinds["values"]["robust"]) == {"exact", "blind"} and "BPDA is not possible" in kinds["evidence"]
+
+
+@pytest.mark.slow
+def test_every_check_of_an_imported_module_with_its_classifier(people: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(f"{people}:Noisy", "--classifier", "fashion-cnn", "--json", "--quiet") == 0
+    plain = report(capsys)
+    assert plain["believable"] is True and plain["left_out"] == [] and len(plain["findings"]) == 26
+    aside = {each["check"]: each["evidence"] for each in plain["findings"] if each["status"] == "not run"}
+    assert set(aside) == {"baselines", "adaptive.latents", "transfer.surrogate"}
+    assert aside["baselines"] == "an imported module does not show its purified images"
+
+
+def test_baselines_of_an_imported_module_do_not_break(people: str, capsys: pytest.CaptureFixture[str]) -> None:
+    only = ["--only=baselines", "--only=budget"]
+    assert run(f"{people}:Noisy", "--classifier", "fashion-cnn", *only, "--json", "--quiet") == 0
+    baselines, budget = report(capsys)["findings"]
+    assert baselines["status"] == "not run" and budget["status"] == "pass"
+    assert baselines["evidence"] == "an imported module does not show its purified images"
+
+
+def test_logits_that_are_no_numbers_are_found_wherever_they_come(
+    people: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = [f"--only={name}" for name in ("gradient.path", "blackbox.square", "loss.sane", "compliance")]
+    assert run(f"{people}:NotNumbers", *only, "--json", "--quiet") == 1
+    findings = report(capsys)["findings"]
+    assert {each["status"] for each in findings} == {"fail"} and len(findings) == 4
+    assert all(f"{people}:NotNumbers gives NaN or infinite logits" in each["evidence"] for each in findings)
+
+
+def test_a_stopped_audit_keeps_what_it_has_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlvgm_robust.checks.leak_samples import LeakSamples
+
+    def stopped(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LeakSamples, "__call__", stopped)
+    assert run("--purifier", "none", "--only=budget", "--only=leak", "--out", str(tmp_path / "card")) != 0
+    plain = json.loads((tmp_path / "card" / "audit.json").read_text())
+    found = [(each["check"], each["status"]) for each in plain["findings"]]
+    assert found == [("budget", "pass"), ("leak.images", "pass"), ("leak.samples", "not run")]
+    assert plain["believable"] is None and plain["verdict"].startswith("no verdict: 2 checks passed")
+
+
+def test_what_a_library_returned_is_not_passed_over_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    only = ["--purifier", "none", "--only=compliance", "--json", "--quiet"]
+    with pytest.raises(SystemExit):
+        main(["audit", "-n", "4", "--threads", "1", "--attack", "torchattacks:PGD?steps=2", *only])
+    (finding,) = report(capsys)["findings"]
+    assert finding["status"] == "pass" and finding["values"]["mended"] == 0
+    assert "had to be brought into ball and box for 0 images" in finding["evidence"]
 
 
 @pytest.mark.parametrize(("name", "check"), [("softmax", "loss.sane"), ("Rounding", "gradient.path")])
@@ -151,6 +220,22 @@ def test_mistakes_are_one_line_and_exit_code_two(
     printed = capsys.readouterr().err
     assert printed.startswith("error: ") and printed.count("\n") == 1
     assert words in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("NeverNumbers", "NeverNumbers gives NaN or infinite logits"),
+        (
+            "number",
+            "expected an nn.Module, a Defence or a function that makes one from peoples_defences:number, came int",
+        ),
+    ],
+)
+def test_what_is_no_defence_is_refused(people: str, name: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(f"{people}:{name}") == 2
+    printed = capsys.readouterr().err
+    assert words in printed and printed.startswith("error: ") and printed.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from audit_toys import Halves, evaluation
-from mlvgm.audit.imported import ImportedDefence, UnknownClassifier, imported_defence
+from mlvgm.audit.imported import ImportedDefence, NotFinite, UnknownClassifier, imported_defence
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys
@@ -43,10 +43,28 @@ class OwnGenerator(Plain):
         return super().forward(images + 0.1 * torch.randn(images.shape, generator=self.generator))
 
 
+class NotNumbers(Plain):
+    """NaN for all images, or for dark ones only."""
+
+    def __init__(self, below: float = 2.0) -> None:
+        super().__init__()
+        self.below = below
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.where(images.flatten(1).mean(1, keepdim=True) < self.below, torch.nan, super().forward(images))
+
+
+class NoisyNotNumbers(NotNumbers):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images + 0.01 * torch.randn_like(images))
+
+
 @pytest.fixture
 def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
     made = types.ModuleType("people")
     made.plain, made.Noisy, made.OwnGenerator = Plain(), Noisy, OwnGenerator  # type: ignore[attr-defined]
+    made.nan, made.infinite = NotNumbers(), Defence(lambda images: Plain()(images) / 0)  # type: ignore[attr-defined]
+    made.dark, made.noisy_dark = NotNumbers(0.05), NoisyNotNumbers(0.05)  # type: ignore[attr-defined]
     made.defence, made.number, made.flat = Defence(Halves()), 3, nn.Flatten(0)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "people", made)
     yield made
@@ -98,6 +116,25 @@ def test_the_classifier_inside_a_module_may_be_named(modules: types.ModuleType) 
         defence.draw(IMAGES, keys, backward="bpda")
 
 
+@pytest.mark.parametrize("name", ["dark", "noisy_dark"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_every_answer_that_is_no_number_is_an_error(modules: types.ModuleType, name: str, alone: bool) -> None:
+    defence, _ = imported_defence(f"people:{name}", IMAGES)
+    defence = replace(defence, purifier=replace(defence.purifier, alone=alone))  # type: ignore[type-var]
+    keys = Keys.of(seed=0, purpose="p", samples=range(4))
+    images = IMAGES.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(defence.draw(images, keys)[..., 1].sum(), images)
+    torch.testing.assert_close(gradient, torch.full_like(images, 1 / 4))
+    with pytest.raises(NotFinite, match=f"people:{name} gives NaN or infinite logits"):
+        defence.draw(torch.cat([IMAGES[:3], 0 * IMAGES[:1]]), keys)
+
+
+def test_purified_images_cannot_be_asked_for(modules: types.ModuleType) -> None:
+    defence, _ = imported_defence("people:Noisy", IMAGES)
+    with pytest.raises(NotRun, match="does not show its purified images"):
+        defence.purify(IMAGES, Keys.of(seed=0, purpose="p", samples=range(4)))
+
+
 def test_a_defence_of_ours_is_taken_as_it_is(modules: types.ModuleType) -> None:
     assert imported_defence("people:defence", IMAGES) == (modules.defence, True)
 
@@ -108,7 +145,9 @@ def test_a_defence_of_ours_is_taken_as_it_is(modules: types.ModuleType) -> None:
         ("people", ConfigError, "expected module:attribute"),
         ("people:nobody", ConfigError, "has no nobody"),
         ("no_such_people:plain", ConfigError, "does not import"),
-        ("people:number", InputError, "does not make a module"),
+        ("people:number", InputError, "an nn.Module, a Defence or a function that makes one from .*, came int"),
+        ("people:nan", InputError, "people:nan gives NaN or infinite logits"),
+        ("people:infinite", InputError, "people:infinite gives NaN or infinite logits"),
         ("people:flat", InputError, "expected logits"),
         ("builtins:dict", InputError, "expected an nn.Module"),
     ],

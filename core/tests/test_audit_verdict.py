@@ -12,7 +12,9 @@ import pytest
 from audit_toys import evaluation
 from mlvgm.audit.attempts import AuditContext
 from mlvgm.audit.card import as_plain, write_card
+from mlvgm.audit.imported import NotFinite
 from mlvgm.audit.verdict import Verdict, audit
+from mlvgm.plugins.index import Index
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
 
 
@@ -36,7 +38,7 @@ class Says:
 def test_a_check_that_breaks_is_not_run_and_says_why() -> None:
     checks = [Says(ValueError("no\nsuch thing")), Says(NotRun("does not apply")), Says("pass"), Says("warn")]
     messages = list[tuple[int, int, str]]()
-    verdict = audit(evaluation(), checks, progress=lambda *each: messages.append(each))
+    verdict = audit(evaluation(), checks, left_out=[], progress=lambda *each: messages.append(each))
     assert [each.status for each in verdict.findings] == ["not run", "not run", "pass", "warn"]
     assert verdict.findings[0].evidence == "it broke: ValueError: no such thing"
     assert verdict.findings[1].evidence == "does not apply"
@@ -48,15 +50,15 @@ def test_a_check_that_breaks_is_not_run_and_says_why() -> None:
 
 
 def test_what_does_not_apply_is_no_reason_to_doubt() -> None:
-    verdict = audit(evaluation(), [Says(NotRun("does not apply")), Says("pass"), Says("warn")])
+    verdict = audit(evaluation(), [Says(NotRun("does not apply")), Says("pass"), Says("warn")], left_out=[])
     assert verdict.sentence == "believable: yes because 1 check passed and none failed (1 check warn, 1 check not run)"
 
 
 def test_one_failure_or_nothing_at_all_is_no() -> None:
-    verdict = audit(evaluation(), [Says("pass"), Says("fail", "a"), Says("fail", "b")])
+    verdict = audit(evaluation(), [Says("pass"), Says("fail", "a"), Says("fail", "b")], left_out=[])
     assert not verdict.believable
     assert verdict.sentence == "believable: no because a: a fail; b: b fail"
-    nothing = audit(evaluation(), [Says(NotRun("no"))])
+    nothing = audit(evaluation(), [Says(NotRun("no"))], left_out=[])
     assert not nothing.believable
     assert nothing.sentence == "believable: no because no check passed (1 check not run)"
     assert not Verdict(()).believable
@@ -70,6 +72,33 @@ def test_part_of_an_audit_is_no_verdict_unless_something_fails() -> None:
     assert failed.believable is False
     assert failed.sentence == "believable: no because a: a fail (1 check left out)"
     assert audit(evaluation(), [Says("warn")], left_out=["b"]).believable is False, "nothing has passed"
+
+
+def test_installed_checks_that_are_not_given_are_left_out() -> None:
+    installed = Index.installed().names("checks")
+    assert "compliance" in installed
+    verdict = audit(evaluation(), [Says("pass", "compliance")])
+    assert set(verdict.left_out) == set(installed) - {"compliance"} and verdict.believable is None
+    assert audit(evaluation(), [Says("pass", name) for name in installed]).believable is True
+
+
+def test_logits_that_are_no_numbers_fail() -> None:
+    verdict = audit(evaluation(), [Says(NotFinite("it")), Says("pass")], left_out=[])
+    assert [each.status for each in verdict.findings] == ["fail", "pass"]
+    assert verdict.sentence.startswith("believable: no because says: it gives NaN or infinite logits")
+
+
+def test_an_audit_that_is_stopped_keeps_what_it_knows() -> None:
+    known = list[Verdict]()
+    checks = [Says("warn", "a"), Says("pass", "b"), Says(KeyboardInterrupt(), "c"), Says("pass", "d")]
+    with pytest.raises(KeyboardInterrupt):
+        audit(evaluation(), checks, left_out=[], keep=known.append)
+    assert [each.status for each in known[0].findings] == ["not run"] * 4
+    assert [each.status for each in known[-1].findings] == ["warn", "pass", "not run", "not run"]
+    assert [verdict.believable for verdict in known] == [None, None, None], "nothing is decided yet"
+    assert known[0].sentence == "no verdict: no check passed (4 checks not run)"
+    audit(evaluation(), [Says("fail", "a"), Says("pass", "b")], left_out=[], keep=known.append)
+    assert known[-1].believable is False, "one failure is enough"
 
 
 def test_the_card_says_what_was_left_out(tmp_path: Path) -> None:

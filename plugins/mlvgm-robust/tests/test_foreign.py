@@ -15,12 +15,15 @@ from linear_models import linear_problem
 from mlvgm.admissible import perturbation_norm
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError, MlvgmError, PluginError
+from mlvgm.noise import Keys
 from mlvgm.plugins.load import component, config_class
 from mlvgm.plugins.options import validate
+from mlvgm.protocols.attack import AttackContext, AttackInfo
+from mlvgm.target import Target
 from mlvgm_robust.attacks import foolbox as foolbox_adapter
 from mlvgm_robust.attacks import torchattacks as torchattacks_adapter
 from mlvgm_robust.attacks.foolbox import FoolboxConfig
-from mlvgm_robust.attacks.foreign import ForeignConfig
+from mlvgm_robust.attacks.foreign import MENDED, ForeignConfig, search
 from mlvgm_robust.attacks.torchattacks import TorchattacksConfig
 from mlvgm_robust.purifiers.noise import AddNoise
 
@@ -223,6 +226,25 @@ def test_failures_of_foreign_code_are_told_in_one_line() -> None:
     with pytest.raises(MlvgmError, match=r"'torchattacks:UPGD' failed: .*nonsense") as raised:
         run(built("torchattacks:UPGD?loss=nonsense"), Defence(model), x, y)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("eps", "expected"), [(0.25, [1, 1, 1, 0, 0, 0]), (None, [0, 1, 1, 0, 0, 0])])
+def test_what_has_to_be_mended_is_noted(eps: float | None, expected: list[int]) -> None:
+    model, x, _ = problem()
+    x = 0.25 + x / 2
+    given = x.clone()
+    given[0, 0, 0, 0] += 0.2501
+    given[1, 0, 0, 0] = torch.nan
+    given[2, 0, 0, 0] = -0.01
+    given[3, 0, 0, 0] += 0.25  # as far as is allowed, up to rounding
+    notes = dict[str, torch.Tensor]()
+    context = AttackContext(
+        keys=Keys.of(seed=0, purpose="attacker", samples=range(6)), eot=1, selection=1, note=notes.__setitem__
+    )
+    target = Target(Defence(model), samples=range(6))
+    found = search(lambda *given_to: given, target, x, info=AttackInfo("it", "Linf", eps), context=context)
+    assert notes[MENDED].tolist() == expected
+    assert found.isfinite().all() and found.min() >= 0
 
 
 def test_no_images_are_no_work() -> None:

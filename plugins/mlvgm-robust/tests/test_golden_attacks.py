@@ -21,17 +21,15 @@ RADII = {"Linf": 0.025, "L2": 0.55}
 
 
 @pytest.mark.parametrize("norm", RADII)
-@pytest.mark.parametrize(
-    ("name", "kind", "tolerance"), [("apgd-ce", ApgdCe, 1), ("apgd-dlr", ApgdDlr, 2), ("apgd-t", ApgdT, 1)]
-)
-def test_apgd_breaks_as_many_as_the_original(name: str, kind: type, tolerance: int, norm: str) -> None:
+@pytest.mark.parametrize(("name", "kind"), [("apgd-ce", ApgdCe), ("apgd-dlr", ApgdDlr), ("apgd-t", ApgdT)])
+def test_apgd_breaks_whatever_the_original_breaks(name: str, kind: type, norm: str) -> None:
     io, config = stored()
     defence = Defence(classifier())
     adversarial = run(kind(norm, RADII[norm]), defence, io["x"], io["y"])
-    robust = int((defence(adversarial).argmax(1) == io["y"]).sum())
-    assert abs(robust - 32 * config["results"][f"{norm}_{name}_robust_acc"]) <= tolerance
     broken = defence(adversarial).argmax(1) != io["y"]
-    assert (broken == io[f"{norm}_{name}_success"]).sum() >= 32 - tolerance
+    # No image is let pass: with other seeds there are as many or more, too.
+    assert int((~broken).sum()) <= 32 * config["results"][f"{norm}_{name}_robust_acc"]
+    assert broken[io[f"{norm}_{name}_success"]].all()
 
 
 @pytest.mark.parametrize("norm", RADII)
@@ -42,10 +40,9 @@ def test_fab_finds_the_same_norms(count: int, norm: str) -> None:
     defence = Defence(classifier())
     adversarial = run(FabT(norm, RADII[norm]), defence, x, y)
     broken = defence(adversarial).argmax(1) != y
-    assert (broken == theirs).sum() >= count - 1
-    both = broken & theirs
+    assert broken[theirs].all()
     stored_norms = io[f"{norm}_fab-t_norms"][:count]
-    torch.testing.assert_close(distance(adversarial - x, norm)[both], stored_norms[both], rtol=1e-2, atol=0)
+    torch.testing.assert_close(distance(adversarial - x, norm)[theirs], stored_norms[theirs], rtol=1e-2, atol=0)
 
 
 @pytest.mark.parametrize("norm", RADII)
@@ -55,9 +52,9 @@ def test_square_reaches_what_the_original_reaches(count: int, norm: str) -> None
     x, y, theirs = io["x"][:count], io["y"][:count], io[f"{norm}_square_success"][:count]
     defence = Defence(classifier())
     broken = defence(run(Square(norm, RADII[norm], queries=2000), defence, x, y)).argmax(1) != y
-    # The original's windows never touch the last row and column, so ours breaks a few more.
-    assert int(broken.sum()) >= int(theirs.sum()) - 1
-    assert (broken == theirs).sum() >= round(0.88 * count)
+    # In Linf the original's windows never touch the last row and column, so ours breaks a few more with every seed. In
+    # L2 it depends on the seed of this random search whether one of the 32 images is found.
+    assert int((theirs & ~broken).sum()) <= (0 if norm == "Linf" else 1)
 
 
 @pytest.mark.parametrize("norm", RADII)
@@ -72,8 +69,8 @@ def test_large_logits_defeat_cross_entropy_and_not_the_sequence(norm: str) -> No
             ("apgd-t", AutoAttack(norm, RADII[norm], parts=("apgd-ce", "apgd-t"))),
         )
     }
-    assert abs(robust["apgd-ce"] - 32 * results["apgd-ce"]) <= 2
-    assert abs(robust["apgd-t"] - 32 * results["apgd-t"]) <= 1
+    assert 2 * robust["apgd-t"] < robust["apgd-ce"]
+    assert all(robust[name] <= 32 * results[name] for name in robust)
 
 
 def broken_by(attack: Attack, count: int) -> torch.Tensor:
@@ -90,7 +87,7 @@ def test_parity_with_the_original_at_a_small_budget(norm: str) -> None:
     budget = {"iterations": 40, "classes": 2, "queries": 100}
     native = broken_by(AutoAttack(norm, RADII[norm], **budget), 20)
     official = broken_by(OfficialAutoAttack(norm, RADII[norm], suite="standard", **budget), 20)
-    assert abs(int(native.sum()) - int(official.sum())) <= 1
+    assert native[official].all()
 
 
 @pytest.mark.slow
@@ -100,5 +97,5 @@ def test_parity_with_the_original_at_its_own_budget(norm: str) -> None:
     _, config = stored()
     native = broken_by(AutoAttack(norm, RADII[norm]), 32)
     official = broken_by(OfficialAutoAttack(norm, RADII[norm], suite="standard"), 32)
-    assert abs(int(native.sum()) - int(official.sum())) <= 1
-    assert abs(int((~native).sum()) - 32 * config["results"][f"{norm}_standard_robust_acc"]) <= 1
+    assert native[official].all()
+    assert int((~native).sum()) <= 32 * config["results"][f"{norm}_standard_robust_acc"]

@@ -15,8 +15,16 @@ from mlvgm.attribute import import_attribute
 from mlvgm.defence import Backward, Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys
+from mlvgm.protocols.check import NotRun
 from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.purifier import PurifierNoise
+
+
+class NotFinite(InputError):
+    """A defence gives NaN or infinite logits: nothing that is said about it counts."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} gives NaN or infinite logits", hint="check its weights and how it scales images")
 
 
 @dataclass(frozen=True)
@@ -28,12 +36,15 @@ class WholeModule:
         stochastic: two calls differ.
         alone: give every row a noise of its own, one call a row. Otherwise the noise of a row depends on its batch,
             which is faster and enough where nothing is replayed.
+        differentiable: autograd is asked for its gradient.
+        name: for messages.
     """
 
     module: Callable[[Tensor], Tensor]
     stochastic: bool
     alone: bool = False
     differentiable: bool = True
+    name: str = "the module"
 
     def to(self, device: torch.device | str) -> Self:
         if isinstance(self.module, nn.Module):
@@ -44,7 +55,18 @@ class WholeModule:
         return keys
 
     def purify(self, images: Tensor, noise: PurifierNoise) -> Tensor:
-        raise InputError("an imported module does not show its purified images")
+        raise NotRun("an imported module does not show its purified images")
+
+    def logits(self, images: Tensor) -> Tensor:
+        """What the module answers.
+
+        Raises:
+            NotFinite: NaN or infinity is among it.
+        """
+        logits = self.module(images)
+        if not bool(logits.detach().isfinite().all()):
+            raise NotFinite(self.name)
+        return logits
 
 
 @dataclass(frozen=True)
@@ -71,15 +93,15 @@ class ImportedDefence(Defence):
         if backward == "bpda":
             raise ConfigError("BPDA needs to know where the purifier of a module ends", hint="leave gradient on auto")
         if not whole.stochastic:
-            return whole.module(images).unsqueeze(1).expand(-1, draws, -1)
+            return whole.logits(images).unsqueeze(1).expand(-1, draws, -1)
         rows = images.repeat_interleave(draws, 0)
         if not whole.alone:
             with seeded(keys, rows.device):
-                return whole.module(rows).reshape(len(images), draws, -1)
+                return whole.logits(rows).reshape(len(images), draws, -1)
         logits = []
         for row in range(len(rows)):
             with seeded(keys[[row]], rows.device):
-                logits.append(whole.module(rows[row : row + 1]))
+                logits.append(whole.logits(rows[row : row + 1]))
         return torch.cat(logits).reshape(len(images), draws, -1)
 
 
@@ -111,14 +133,19 @@ def imported_defence(
 
     Raises:
         ConfigError: there is no such object.
-        InputError: it is no module, or does not answer images with logits.
+        InputError: it is no module, or does not answer images with finite logits.
     """
     found = import_attribute(target)
+    if not (isinstance(found, (nn.Module, Defence)) or callable(found)):
+        raise InputError(
+            f"expected an nn.Module, a Defence or a function that makes one from {target}, came {type(found).__name__}"
+        )
     try:
         found = found if isinstance(found, (nn.Module, Defence)) else found()
     except Exception as error:  # the user's function may fail in any way
         raise InputError(f"{target} does not make a module: {type(error).__name__}: {error}") from error
     if isinstance(found, Defence):
+        _answer(found, images, target)
         return found, True
     if not isinstance(found, nn.Module):
         raise InputError(
@@ -130,7 +157,7 @@ def imported_defence(
     stochastic = not torch.equal(once, again)
     defence = ImportedDefence(
         classifier or UnknownClassifier(once.shape[1]),
-        WholeModule(module, stochastic),
+        WholeModule(module, stochastic, name=target),
         votes=votes if stochastic else 1,
     )
     keys = Keys.of(seed=0, purpose="probe", samples=range(len(images)))
@@ -138,7 +165,7 @@ def imported_defence(
         return defence, torch.equal(defence.draw(images, keys), defence.draw(images, keys))
 
 
-def _answer(module: nn.Module, images: Tensor, name: str) -> Tensor:
+def _answer(module: Callable[[Tensor], Tensor], images: Tensor, name: str) -> Tensor:
     try:
         with torch.no_grad(), torch.random.fork_rng():
             torch.default_generator.seed()
@@ -148,4 +175,6 @@ def _answer(module: nn.Module, images: Tensor, name: str) -> Tensor:
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
         came = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(f"expected logits ({len(images)}, classes) from {name}, came {came}")
+    if not bool(logits.isfinite().all()):
+        raise NotFinite(name)
     return logits

@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mlvgm.audit.attempts import AuditContext
+from mlvgm.audit.imported import NotFinite
+from mlvgm.plugins.index import Index
 from mlvgm.protocols.check import Check, Finding, NotRun, Status, Subject
 
 _ASIDE: tuple[Status, ...] = ("warn", "not run")
+_TO_COME = "to_come"
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Verdict:
 
     Args:
         findings: one for each check, in order.
-        left_out: ids of checks that nobody wanted to run.
+        left_out: ids of checks that belong to the audit and nobody wanted to run.
     """
 
     findings: tuple[Finding, ...]
@@ -28,7 +31,12 @@ class Verdict:
 
     @property
     def believable(self) -> bool | None:
-        """No check failed or broke, and at least one passed; None where that is so but some were left out."""
+        """No check failed or broke, and at least one passed; None where that is so but some were left out.
+
+        None too while some are still to come and none has failed.
+        """
+        if not self.objections and any(finding.values.get(_TO_COME) for finding in self.findings):
+            return None
         sound = not self.objections and bool(self.of("pass"))
         return None if sound and self.left_out else sound
 
@@ -69,26 +77,33 @@ def audit(
     subject: Subject,
     checks: Sequence[Check],
     *,
-    left_out: Sequence[str] = (),
+    left_out: Sequence[str] | None = None,
     context: AuditContext | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, check: None,
+    keep: Callable[[Verdict], object] = lambda verdict: None,
 ) -> Verdict:
     """Run checks in order, each on its own: one that cannot run or breaks is ``not run`` and says why.
 
-    One that breaks makes the verdict no: an attack that crashes everywhere has shown nothing.
+    One that breaks makes the verdict no: an attack that crashes everywhere has shown nothing. One that meets NaN or
+    infinite logits of an imported module fails.
 
     Args:
         subject: what is audited.
         checks: in order; those that look back at what others ran (``worst.case``) belong at the end.
-        left_out: ids of checks that belong to the audit and are not among them.
+        left_out: ids of checks that belong to the audit and are not among them; by default every installed check that
+            is not, so that a part of an audit gives no verdict.
         context: shared by all; a new one by default.
         progress: called with how many checks are done, how many there are, and the next one's id.
+        keep: called before each check with what is known so far, where those to come are ``not run``.
     """
     context = context or AuditContext()
-    findings = []
+    if left_out is None:
+        left_out = sorted(set(Index.installed().names("checks")) - {check.info.id for check in checks})
+    findings = [check.info.finding("not run", "the audit ended before it", **{_TO_COME: True}) for check in checks]
     for done, check in enumerate(checks):
         progress(done, len(checks), check.info.id)
-        findings.append(_isolated(check, subject, context))
+        keep(Verdict(tuple(findings), tuple(left_out)))
+        findings[done] = _isolated(check, subject, context)
     progress(len(checks), len(checks), "")
     return Verdict(tuple(findings), tuple(left_out))
 
@@ -98,6 +113,8 @@ def _isolated(check: Check, subject: Subject, context: AuditContext) -> Finding:
         return check(subject, context=context)
     except NotRun as reason:
         return check.info.finding("not run", str(reason))
+    except NotFinite as error:
+        return check.info.finding("fail", str(error))
     except Exception as error:  # a check, an attack or a module of other people may fail in any way
         text = " ".join(str(error).split())
         return check.info.finding("not run", f"it broke: {type(error).__name__}: {text}", error=type(error).__name__)

@@ -140,11 +140,18 @@ def examine(
         out.mkdir(parents=True, exist_ok=True)
     if not quiet:
         say(f"auditing {what}: {len(checks)} checks, {len(subject)} images")
+    config = resolved.config.model_dump(mode="json")
+
+    def keep(verdict: Verdict) -> dict[str, Any]:
+        plain = as_plain(verdict, subject=what, config=config)
+        if out is not None:
+            write_card(out, verdict, plain)
+        return plain
+
     with progress_bar("auditing", shown=not quiet) as update:
-        verdict = run_checks(subject, checks, left_out=left_out, context=AuditContext(folder=out), progress=update)
-    plain = as_plain(verdict, subject=what, config=resolved.config.model_dump(mode="json"))
-    if out is not None:
-        write_card(out, verdict, plain)
+        context = AuditContext(folder=out)
+        verdict = run_checks(subject, checks, left_out=left_out, context=context, progress=update, keep=keep)
+    plain = keep(verdict)
     show(verdict, plain)
     if out is not None:
         say(f"card: {out / 'audit.html'}, {out / 'audit.md'}, {out / 'audit.json'}")

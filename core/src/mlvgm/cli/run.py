@@ -105,7 +105,7 @@ def _prepare_and_run(
 
     from mlvgm.cli.output import emit_json, print_plan, say
     from mlvgm.files import check_writable
-    from mlvgm.runs.build import build_data, build_generators, build_study, check_device, without_encoder
+    from mlvgm.runs.build import build_data, build_generators, build_named, build_study, check_device, without_encoder
     from mlvgm.runs.inputs import file_hashes
     from mlvgm.runs.plan import purify_plan
     from mlvgm.runs.resolve import resolve, with_default_encoder
@@ -115,6 +115,8 @@ def _prepare_and_run(
     check_device(resolved.config.device)
     check_writable(out or Path("runs"))
     data, samples = build_data(resolved.config)
+    for row in resolved.config.attacks:  # some options are checked only where an attack is made
+        build_named("attack", row.attack)
     generators = {} if dry_run else build_generators(resolved.config)
     if not dry_run:  # only weights tell whether there is an encoder
         resolved = with_default_encoder(resolved, without_encoder(resolved.config, generators))

@@ -9,14 +9,20 @@ import typer
 
 from mlvgm.cli import options
 
+EPILOG = (
+    "Examples: `mlvgm train generator nvae` · `mlvgm train purifier a-vae --out my-a-vae`. "
+    "`mlvgm plugins list --kind trainers` lists what can be trained, as KINDs-NAME; "
+    "`mlvgm plugins info trainers/KINDs-NAME`, e.g. trainers/purifiers-a-vae, shows the train.* options of one."
+)
+
 
 def register(app: typer.Typer) -> None:
-    app.command("train")(train)
+    app.command("train", epilog=EPILOG)(train)
 
 
 def train(
-    kind: Annotated[str, typer.Argument(help="What to train: generator, classifier, …")],
-    name: Annotated[str | None, typer.Argument(help="Which one, e.g. nvae.")] = None,
+    kind: Annotated[str, typer.Argument(help="What to train: generator, encoder, classifier or purifier.")],
+    name: Annotated[str | None, typer.Argument(help="Which one, e.g. nvae; without it, an error lists them.")] = None,
     generator: Annotated[str | None, typer.Option(help="Same as NAME for generators.")] = None,
     classifier: Annotated[str | None, typer.Option(help="Same as NAME for classifiers.")] = None,
     data: Annotated[str, typer.Option(help="Data set.", rich_help_panel="Data")] = "fashion-mnist",
@@ -34,16 +40,11 @@ def train(
     import os
 
     from mlvgm.cli.output import emit_json, progress_bar, say
-    from mlvgm.errors import ConfigError
     from mlvgm.pipelines import train as pipeline
     from mlvgm.runs.build import build_training, check_device
     from mlvgm.runs.resolve import collect
 
-    chosen_name = name or generator or classifier
-    if chosen_name is None:
-        raise ConfigError(
-            f"train what {kind}?", hint=f"mlvgm train {kind} NAME; see `mlvgm plugins list --kind trainers`"
-        )
+    chosen_name = _check(kind, name or generator or classifier)
     chosen = collect(assignments=settings or (), flags={"data.name": data}, file=None, environ=os.environ)
     check_device(device)
     trainable, dataset = build_training(kind, chosen_name, chosen)
@@ -63,3 +64,33 @@ def train(
         emit_json({"weights": str(trained.weights), "card": str(trained.card), "metrics": dict(trained.metrics)})
     use = " ".join(f"--set {setting}" for setting in trained.use)
     say(f"weights: {trained.weights}\ncard: {trained.card}\nuse them with: {use}")
+
+
+def _check(kind: str, name: str | None) -> str:
+    """The name, which is that of something of the kind that can be trained; trainers are called KINDs-NAME.
+
+    Raises:
+        ConfigError: the kind is unknown, or there is no name.
+        PluginError: nothing of the kind has the name.
+    """
+    import difflib
+
+    from mlvgm.errors import ConfigError, PluginError, unknown
+    from mlvgm.plugins.index import Index, noun
+    from mlvgm.plugins.reference import parse
+
+    known: dict[str, list[str]] = {}
+    for entry in Index.installed().entries("trainers"):
+        kinds, _, one = entry.name.partition("-")
+        known.setdefault(noun(kinds), []).append(one)
+    kind = noun(kind)
+    if kind not in known:
+        raise unknown("kind of component to train", kind, known)
+    commands = " or ".join(f"`mlvgm train {kind} {one}`" for one in known[kind])
+    if name is None:
+        raise ConfigError(f"train what {kind}?", hint=commands)
+    if parse(name).name not in known[kind]:
+        near = [f"`mlvgm train {kind} {one}`" for one in difflib.get_close_matches(name, known[kind], n=1)]
+        hint = f"did you mean {near[0]}? known: {', '.join(known[kind])}" if near else commands
+        raise PluginError(f"no {kind} '{name}' that can be trained", hint=hint)
+    return name

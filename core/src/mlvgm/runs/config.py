@@ -136,6 +136,8 @@ class PurifyConfig(BaseModel):
         for what, labels in (("rows", [row.label for row in self.rows]), ("attacks", [a.label for a in self.attacks])):
             slugs = [slug(label) for label in labels]
             for label in labels:
+                if labels.count(label) > 1:
+                    raise ValueError(f"{what}: the label '{label}' is there twice")
                 if slugs.count(slug(label)) > 1:  # files are named after them
                     raise ValueError(f"two {what} are called '{label}', but for signs other than letters and digits")
         for attack in self.attacks:
@@ -195,10 +197,17 @@ def load_config(path: Path) -> PurifyConfig:
         InputError: the file is missing or no mapping.
         ConfigError: it is no configuration of a purification run.
     """
-    tree = nest({key: setting.value for key, setting in from_file(path).items()})
-    if tree.get("run", "purify") != "purify":
+    settings = from_file(path)
+    try:
+        tree = nest({key: setting.value for key, setting in settings.items()})
+        if tree.get("run", "purify") == "purify":
+            return checked(tree)
+    except ConfigError as error:
         raise ConfigError(
-            f"'{path.parent}' is a run of `mlvgm run {tree['run']}`",
-            hint=f"`mlvgm run {tree['run']} --out {path.parent}` goes on with it",
-        )
-    return checked(tree)
+            f"'{path}' is not a run's config.yaml: {error}",
+            hint="restore it; options of your own go to `mlvgm run purify --config FILE`",
+        ) from error
+    raise ConfigError(
+        f"'{path.parent}' is a run of `mlvgm run {tree['run']}`",
+        hint=f"`mlvgm run {tree['run']} --out {path.parent}` goes on with it",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
-from mlvgm.plugins.load import Resolved, component
+from mlvgm.plugins.load import Resolved, component, config_class
 from mlvgm.protocols.attack import Access, Path, gradient_paths
 from mlvgm.protocols.data import DataInfo
 from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, AttackRow, Named, PurifyConfig, Row
@@ -39,7 +39,7 @@ def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int, loaded: bo
         "data": f"{data.name}, {config.split} split, first {images} images ({data.source}; licence {data.licence})",
         "weights": "; ".join(dict.fromkeys(line for item in _weights(config) for line in item)) or "none",
         "threat model": _grouped(_by_text(config, _threat)),
-        "attack" if len(config.attacks) == 1 else "attacks": "; ".join(_by_text(config, _attack)),
+        "attack" if len(config.attacks) == 1 else "attacks": _attacks(config, images),
         "defences": "; ".join(row.label + (f" ({row.note})" if row.note else "") for row in config.rows),
         "encoder": _encoders(config, loaded=loaded),
         "gradient path": _grouped(_by_text(config, lambda row: _gradient_path(row, config))),
@@ -48,7 +48,7 @@ def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int, loaded: bo
             f"candidates compete on {config.selection} fresh draws; scored once on "
             f"{max(config.score, config.votes)} others; seed {config.seed}"
         ),
-        "budget": f"{config.budget}: {_grouped(_by_text(config, _effort))}",
+        "budget": f"{_budget(config)}: {_grouped(_by_text(config, _effort))}",
         **({"protocol": f"{config.protocol}{_unclamped(config)}"} if config.protocol else {}),
         "compute": f"{config.device}, {config.threads} threads, units of {config.block} images",
     }
@@ -60,7 +60,8 @@ def _unclamped(config: PurifyConfig) -> str:
 
 def small_print(config: PurifyConfig, images: int) -> str:
     """What a careful reader should know about the numbers, and the command that gives better ones."""
-    if config.budget == "rigorous":
+    published = config.protocol == "published"
+    if config.budget == "rigorous" and not published:
         return "" if images >= 1000 else f"{images} images: intervals are wide."
     first = config.rows[0]
     generator = next((row.generator.name for row in config.rows if row.generator), None)
@@ -71,16 +72,30 @@ def small_print(config: PurifyConfig, images: int) -> str:
         "classifier": config.classifier.name,
     }
     names = list(dict.fromkeys(row.attack.name for row in config.attacks))
+    if not any(_grows(name, config) for name in names):
+        names = [DEFAULT_NAMES["attack"]]
     strong = "".join(f" --{name} {value}" for name, value in parts.items())
-    strong += "".join(f" --attack {name}" for name in names)
+    strong += "" if published else "".join(f" --attack {name}" for name in names)
     norms, radii = (_values(config, name) for name in ("norm", "eps"))
     strong += f" --set attack.norm={norms[0]}" if len(norms) == 1 else ""
     strong += f" --set attack.eps={radii[0]}" if len(radii) == 1 else ""
     strong += f" --set radii=[{','.join(map(str, radii))}]" if len(radii) > 1 else ""
     return (
-        f"{images} images and the {config.budget} budget: intervals are wide, and a stronger attack may find more. "
-        f"The strong version: mlvgm run purify{strong} --budget rigorous"
+        f"{images} images and the {_budget(config)} {'protocol' if published else 'budget'}: intervals are wide, "
+        "and a stronger attack may find more. "
+        f"The strong version: mlvgm run purify{strong} --{'protocol' if published else 'budget'} rigorous"
     )
+
+
+def _budget(config: PurifyConfig) -> str:
+    """What the effort of a run is called: the published protocol has its own, whatever the budget."""
+    return "published" if config.protocol == "published" else config.budget
+
+
+def _grows(name: str, config: PurifyConfig) -> bool:
+    """Whether an attack takes more effort under the rigorous budget than under that of the run."""
+    presets = getattr(config_class(component("attacks", name)), "BUDGETS", {})
+    return bool(presets.get(config.budget) != presets.get("rigorous"))
 
 
 def _values(config: PurifyConfig, option: str) -> list[object]:
@@ -143,11 +158,26 @@ def _by_text(config: PurifyConfig, text: Callable[[AttackRow], str]) -> dict[str
     return {said: list(names) for said, names in found.items()}
 
 
-def _attack(row: AttackRow) -> str:
-    only = [f"first {row.limit} images"] if row.limit is not None else []
-    only += [f"on {', '.join(row.rows)}"] if row.rows is not None else []
-    summary = _component("attack", row.attack).component.summary
-    return f"{row.attack.name}: {summary}" + (f" ({'; '.join(only)})" if only else "")
+def _attacks(config: PurifyConfig, images: int) -> str:
+    """What each attack is; a line for those on the same part of the study, which is said once."""
+    found: dict[str, dict[str, None]] = {"": {}}
+    for row in config.attacks:
+        summary = _component("attack", row.attack).component.summary
+        found.setdefault(_share(row, images), {})[f"{row.attack.name}: {summary}"] = None
+    return "\n".join(share + "; ".join(attacks) for share, attacks in found.items() if attacks)
+
+
+def _share(row: AttackRow, images: int) -> str:
+    """The part of the study that an attack is on; empty if that is all of it."""
+    if row.limit is None:
+        first = ""
+    elif row.limit <= images:
+        first = f"first {row.limit} images"
+    else:  # no error: a run that is to grow begins with fewer images than its attacks will have
+        first = f"first {row.limit} images (the limit has no effect: the run has {images})"
+    rows = "" if row.rows is None else f"{len(row.rows)} defences ({'; '.join(row.rows)})"
+    only = ", ".join(part for part in (first, rows) if part)
+    return f"on {only}: " if only else ""
 
 
 def _effort(row: AttackRow) -> str:

@@ -50,6 +50,8 @@ def stored(path: Path, *, norm: str | None = None, eps: float | None = None) -> 
     Raises:
         InputError: there are none, or one is not what it should be.
     """
+    if not path.exists():
+        raise InputError(f"no such folder or shard: '{path}'", hint="see `mlvgm runs list`")
     config, records = None, {}
     folder = path
     if (path / "config.yaml").is_file():

@@ -19,6 +19,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
+from mlvgm.admissible import check_candidates
 from mlvgm.errors import ConfigError, MlvgmError, PluginError, unknown
 from mlvgm.noise import uniform
 from mlvgm.protocols.attack import Access, AttackContext, AttackInfo, Norm
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from mlvgm.target import Target
 
+MENDED = "mended"
 _RADII: Mapping[Norm, float] = {"Linf": 8 / 255, "L2": 1.0, "L1": 10.0}
 
 
@@ -191,6 +193,8 @@ def search(
 ) -> Tensor:
     """Candidates of a foreign attack, inside ball and box; what it believes about its success is not asked.
 
+    Those that are outside, or not finite, are mended, and noted as :data:`MENDED`.
+
     Where the target is stochastic each call of the model is one fresh decision. The attack's own random numbers follow
     from the context's first key and from the batch as a whole: unlike native attacks, it may depend on batch mates.
 
@@ -217,6 +221,7 @@ def search(
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             raise PluginError(f"attack '{info.name}' failed: {cause}", hint="see --traceback") from error
     found = found.detach().to(images)
+    context.note(MENDED, check_candidates(found, images, info)[1].double())
     finite = found.flatten(1).isfinite().all(1)[:, None, None, None]
     found = torch.where(finite, found, images)
     return found.clamp(0, 1) if info.eps is None else project(found, images, norm=info.norm, eps=info.eps)

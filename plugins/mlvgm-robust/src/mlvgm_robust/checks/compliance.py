@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mlvgm.admissible import perturbation_norm
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm_robust.attacks.foreign import MENDED
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ class ComplianceConfig(CheckConfig):
 
 @dataclass(frozen=True)
 class Compliance:
-    """Type, shape, finiteness, box and norm of everything the attack returned and of what was scored; uint8 re-test."""
+    """Type, shape, finiteness, box and norm of everything the attack returned and of what was scored; uint8 re-test.
+
+    An attack of another library is mended before it returns anything here; the evidence says how often it had to be.
+    """
 
     config: ComplianceConfig = field(default_factory=ComplianceConfig)
     info = CheckInfo("compliance", (18,))
@@ -53,14 +57,21 @@ class Compliance:
         rounded = (own.attacked.images * 255).round() / 255
         right, _ = context.score(subject, rounded)
         status, difference = fallen(right, own.right, margin=self.config.margin)
-        lost = status != "pass"
+        lost, noted = status != "pass", own.attacked.notes.get(MENDED)
+        mended = None if noted is None else int(noted.sum())
         return self.info.finding(
             "warn" if lost else "pass",
             f"type, shape and box of {len(subject)} images are right, largest {own.info.norm} norm {largest:.6g}"
             + (f" of {eps:.6g} allowed" if eps is not None else "")
             + f"; robust accuracy {estimate(own.right)}, {estimate(right)} after rounding to 8 bits, "
             f"p = {difference.p:.2g}; {counts('a rise', self.config.margin)}"
-            + (": part of the success does not survive an image file" if lost else ""),
+            + (": part of the success does not survive an image file" if lost else "")
+            + (
+                f"; what the library itself returned had to be brought into ball and box for {mended} images"
+                if mended is not None
+                else ""
+            ),
             rounded=float(right.mean()),
+            mended=mended,
             **values,
         )

@@ -36,7 +36,7 @@ class LossSaneConfig(CheckConfig):
 
 @dataclass(frozen=True)
 class LossSane:
-    """The defence answers with logits, and cross-entropy and DLR (the margin where K < 3) break no more images.
+    """The defence answers with finite logits, and cross-entropy and DLR (the margin where K < 3) break no more images.
 
     Probabilities in place of logits, and logits so large that their softmax rounds to 1, make the gradient of the
     cross-entropy vanish and a defence look robust (arXiv 1902.06705, section 5.4; arXiv 2003.01690, section 4).
@@ -48,6 +48,9 @@ class LossSane:
     def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
         subject = subject.first(self.config.images)
         logits = _logits(subject)
+        if not bool(logits.isfinite().all()):
+            broken = int((~logits.isfinite()).any(1).sum())
+            return self.info.finding("fail", f"logits of {broken} of {len(subject)} images are NaN or infinite")
         scale, saturated = _scale(logits), _saturated(logits)
         values = {"scale": scale, "saturated": saturated, "classes": logits.shape[1]}
         said = (
