@@ -6,6 +6,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,13 @@ def test_the_python_of_the_readme_runs() -> None:
 
 def test_every_public_name_loads() -> None:
     assert all(getattr(mlvgm, name) is not None for name in mlvgm.__all__)
+
+
+def test_the_page_of_the_study_has_the_figures_of_its_tables() -> None:
+    page = runpy.run_path(str(ROOT / "examples/studies/page.py"))
+    text = (ROOT / "docs/studies/fashion-mnist.md").read_text()
+    known = page["cells"]((ROOT / "docs/studies/fashion-mnist-tables.md").read_text())
+    assert text.count("<!-- ") == 3
+    assert page["filled"](text, known) == text
+    changed = text.replace("| 59.4 [53, 65] |", "| 69.4 [63, 75] |")
+    assert changed != text and page["filled"](changed, known) == text

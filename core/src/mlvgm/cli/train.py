@@ -77,7 +77,6 @@ def _check(kind: str, name: str | None) -> str:
 
     from mlvgm.errors import ConfigError, PluginError, unknown
     from mlvgm.plugins.index import Index, noun
-    from mlvgm.plugins.reference import parse
 
     known: dict[str, list[str]] = {}
     for entry in Index.installed().entries("trainers"):
@@ -89,7 +88,7 @@ def _check(kind: str, name: str | None) -> str:
     commands = " or ".join(f"`mlvgm train {kind} {one}`" for one in known[kind])
     if name is None:
         raise ConfigError(f"train what {kind}?", hint=commands)
-    if parse(name).name not in known[kind]:
+    if name.partition("?")[0] not in known[kind]:
         near = [f"`mlvgm train {kind} {one}`" for one in difflib.get_close_matches(name, known[kind], n=1)]
         hint = f"did you mean {near[0]}? known: {', '.join(known[kind])}" if near else commands
         raise PluginError(f"no {kind} '{name}' that can be trained", hint=hint)

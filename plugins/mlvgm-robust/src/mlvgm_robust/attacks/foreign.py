@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from mlvgm.target import Target
 
 MENDED = "mended"
+_WORDS: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    type(None): "none",
+}
 _RADII: Mapping[Norm, float] = {"Linf": 8 / 255, "L2": 1.0, "L1": 10.0}
 
 
@@ -159,7 +166,7 @@ def library(name: str) -> ModuleType:
 
 
 def check_options(constructor: Callable[..., Any], options: Mapping[str, Any], *, name: str, own: set[str]) -> None:
-    """Refuse options that a foreign constructor does not take, and the lack of those it insists on.
+    """Refuse options that a foreign constructor does not take, with another type too, and the lack of those it needs.
 
     Args:
         constructor: the attack's class.
@@ -168,12 +175,15 @@ def check_options(constructor: Callable[..., Any], options: Mapping[str, Any], *
         own: parameters that the adapter fills in.
 
     Raises:
-        ConfigError: an option is unknown or missing.
+        ConfigError: an option is unknown, missing or of another type than its default.
     """
     parameters = {key: value for key, value in inspect.signature(constructor).parameters.items() if key not in own}
     for option in options:
         if option not in parameters:
             raise unknown(f"option of '{name}'", option, parameters)
+        expected = _expected(parameters[option], options[option])
+        if expected:
+            raise ConfigError(f"option '{option}' of attack '{name}': expected {expected}, came {options[option]!r}")
     for key, parameter in parameters.items():
         needed = parameter.default is parameter.empty and parameter.kind not in (
             parameter.VAR_POSITIONAL,
@@ -181,6 +191,21 @@ def check_options(constructor: Callable[..., Any], options: Mapping[str, Any], *
         )
         if needed and key not in options:
             raise ConfigError(f"attack '{name}' needs the option '{key}'")
+
+
+def _expected(parameter: inspect.Parameter, value: object) -> str:
+    """What a parameter takes, in words, if that is not ``value``; empty where it is, or nothing says what it takes.
+
+    A parameter says it by annotation, or else by its default; whole numbers are often defaults of fractions.
+    """
+    annotation, default = parameter.annotation, parameter.default
+    if annotation is parameter.empty:
+        taken = set() if default is parameter.empty else {float if type(default) is int else type(default)}
+    else:
+        taken = set(get_args(annotation)) or {annotation}
+    if not taken <= _WORDS.keys() or type(value) in taken or (float in taken and type(value) is int):
+        return ""
+    return " or ".join(words for kind, words in _WORDS.items() if kind in taken)
 
 
 def search(
