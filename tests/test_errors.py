@@ -164,6 +164,34 @@ def test_runs_that_do_not_exist(refused: Run, tmp_path: Path) -> None:
     assert "not a run directory" in refused("runs", "show", str(tmp_path / "nothing"))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("purifier", "avae"), "did you mean `mlvgm train purifier a-vae`? known: a-vae, nd-vae"),
+        (("purifiers", "nvae"), "did you mean `mlvgm train purifier nd-vae`? known: a-vae, nd-vae"),
+        (("purifier", "x"), "(`mlvgm train purifier a-vae` or `mlvgm train purifier nd-vae`)"),
+        (("purifier",), "train what purifier? (`mlvgm train purifier a-vae` or `mlvgm train purifier nd-vae`)"),
+        (("purifer", "a-vae"), "did you mean 'purifier'?"),
+    ],
+)
+def test_what_cannot_be_trained(refused: Run, arguments: tuple[str, ...], said: str) -> None:
+    assert said in refused("train", *arguments)
+
+
+@pytest.mark.parametrize("attack", ["torchattacks:PGD?steps=x", "foolbox:LinfPGD?steps=z"])
+def test_options_of_other_libraries_attacks_are_checked_by_a_dry_run(refused: Run, attack: str) -> None:
+    pytest.importorskip(attack.partition(":")[0])
+    assert "option 'steps'" in refused(*PURIFY, "--attack", attack, "--purifier", "none", "--dry-run")
+
+
+def test_two_attacks_of_one_label(refused: Run) -> None:
+    assert "'fgsm, eps 1' is there twice" in refused(*PURIFY, "--attack", "fgsm", "--set", "radii=[1,1]", "--dry-run")
+
+
+def test_scoring_what_is_not_there(refused: Run) -> None:
+    assert "no such folder or shard: 'nodir'" in refused("run", "score", "nodir")
+
+
 def test_training_on_the_bundled_sample_is_refused(refused: Run) -> None:
     said = refused("train", "classifier", "fashion-cnn", "--set", "data.source=sample")
     assert "sample" in said and "make data" in said

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from mlvgm.latents import ImageSpec
+from mlvgm.protocols.data import DataInfo
+from mlvgm.runs.config import PurifyConfig
 from mlvgm.runs.plan import purify_plan, small_print
 from mlvgm.runs.resolve import collect, resolve
 
@@ -11,33 +16,76 @@ pytest.importorskip("mlvgm_robust")
 pytest.importorskip("mlvgm_vision")
 
 
+def chosen(**flags: Any) -> PurifyConfig:
+    """A run with Gaussian noise as the purifier, and these settings."""
+    flags = {"purifier.name": "noise", "compare": False} | flags
+    return resolve(collect(assignments=(), flags=flags, file=None, environ={}), threads=1).config
+
+
+def planned(config: PurifyConfig, *, images: int) -> dict[str, str]:
+    data = DataInfo(name="toy", image=ImageSpec(1, 32, 32), label_names=("a", "b"), licence="MIT", source="here")
+    return purify_plan(config, data=data, images=images)
+
+
 @pytest.mark.parametrize(
     ("attack", "box", "path"), [("apgd-ce", "white box, L2 distance ≤ 1.0", "exact"), ("square", "black box", "none:")]
 )
 def test_the_attackers_access(attack: str, box: str, path: str) -> None:
-    from mlvgm.latents import ImageSpec
-    from mlvgm.protocols.data import DataInfo
-
-    flags = {"attack.name": attack, "purifier.name": "noise"}
-    config = resolve(collect(assignments=(), flags=flags, file=None, environ={}), threads=1).config
-    data = DataInfo(name="toy", image=ImageSpec(1, 32, 32), label_names=("a", "b"), licence="MIT", source="here")
-    plan = purify_plan(config, data=data, images=4)
+    plan = planned(chosen(**{"attack.name": attack}), images=4)
     assert plan["threat model"].startswith(box) and plan["gradient path"].startswith(path)
 
 
 def test_the_strong_version_is_of_the_same_threat() -> None:
-    flags = {"attack.name": "square", "purifier.name": "noise"}
-    chosen = collect(assignments=["attack.norm=Linf", "attack.eps=0.1"], flags=flags, file=None, environ={})
-    text = small_print(resolve(chosen, threads=1).config, 64)
+    given = {"attack.name": "square", "attack.norm": "Linf", "attack.eps": 0.1}
+    text = small_print(chosen(**given), 64)
     for said in ("--attack square", "attack.norm=Linf", "attack.eps=0.1", "--budget rigorous"):
         assert said in text
-    strong = resolve(
-        chosen | collect(assignments=["budget=rigorous"], flags={}, file=None, environ={}), threads=1
-    ).config
+    strong = chosen(budget="rigorous", **given)
     assert "strong version" not in small_print(strong, 64) and small_print(strong, 1000) == ""
 
 
 def test_the_strong_version_is_of_the_same_defence() -> None:
-    flags = {"attack.name": "square", "purifier.name": "noise", "compare": False}
-    text = small_print(resolve(collect(assignments=(), flags=flags, file=None, environ={}), threads=1).config, 64)
+    text = small_print(chosen(**{"attack.name": "square"}), 64)
     assert "--purifier noise" in text and "--generator" not in text
+
+
+@pytest.mark.parametrize("attacks", [["fgsm"], ["torchattacks:FGSM"], ["published-deepfool"]])
+def test_the_strong_version_of_what_no_budget_makes_stronger_is_another_attack(attacks: list[str]) -> None:
+    text = small_print(chosen(**{"attack.name": attacks}), 64)
+    assert "--attack autoattack" in text and f"--attack {attacks[0]}" not in text
+    assert "--budget rigorous" in text
+
+
+def test_attacks_of_which_one_grows_with_the_budget_are_kept() -> None:
+    text = small_print(chosen(**{"attack.name": ["fgsm", "apgd-ce"]}), 64)
+    assert "--attack fgsm --attack apgd-ce" in text and "autoattack" not in text
+
+
+@pytest.mark.parametrize("budget", ["demo", "rigorous"])
+def test_the_strong_version_of_the_published_protocol_is_the_rigorous_one(budget: str) -> None:
+    config = chosen(protocol="published", budget=budget)
+    text = small_print(config, 1000)
+    assert "the published protocol" in text and f"{budget} budget" not in text
+    assert text.endswith("--protocol rigorous") and "--attack" not in text and "--purifier noise" in text
+    assert planned(config, images=4)["budget"].startswith("published: ")
+
+
+def test_what_several_attacks_are_on_is_said_once() -> None:
+    rows = [{"label": f"row {number}", "purifier": "none"} for number in range(4)]
+    few = {"rows": ["row 1", "row 3"], "limit": 2}
+    attacks = [{"label": "a", "attack": "apgd-ce"}]
+    attacks += [{"label": name, "attack": name} | few for name in ("fgsm", "pgd", "square")]
+    attacks += [{"label": "b", "attack": {"name": "apgd-ce", "eps": 0.5}} | few]
+    config = chosen(rows=rows, attacks=attacks, **{"purifier.name": None})
+    first, second = planned(config, images=4)["attacks"].splitlines()
+    assert first.startswith("apgd-ce: ")
+    assert second.startswith("on the first 2 images of 2 defences (row 1; row 3): fgsm: ")
+    assert second.count("row 1") == 1
+    assert all(second.count(f"{name}: ") == 1 for name in ("fgsm", "pgd", "square", "apgd-ce"))
+
+
+def test_a_limit_that_the_run_does_not_reach_has_no_effect_and_says_so() -> None:
+    attacks = [{"label": "a", "attack": "fgsm", "limit": 64}]
+    said = planned(chosen(attacks=attacks, limit=16), images=16)["attack"]
+    assert said.startswith("on the first 64 images (the limit has no effect: the run has 16): fgsm: ")
+    assert "no effect" not in planned(chosen(attacks=attacks, limit=64), images=64)["attack"]

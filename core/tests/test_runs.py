@@ -64,28 +64,33 @@ def test_what_is_json_and_no_record_is_named(tmp_path: Path, line: str) -> None:
         list(records.read(path))
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"chance": None}, "no 'chance'"),
-        ({"defence": None}, "no 'defence'"),
-        ({"samples": None}, "no 'samples'"),
-        ({"robust": [True]}, "'robust' is no list of one entry for each image"),
-        ({"norm": 0.5}, "'norm' is no list of one entry for each image"),
-    ],
-)
-def test_a_unit_that_lacks_something_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
-    run = make_run(tmp_path / "run")
+def whole_record() -> dict[str, Any]:
     images: dict[str, Any] = {"samples": [0, 1], "labels": [0, 1]}
     images |= {key: [True, False] for key in ("clean", "robust", "violations")}
     images |= {key: [0.0, 1.0] for key in ("clean_single", "robust_single", "chance", "norm")}
     whole: dict[str, Any] = {"unit": "a", "defence": "d", "attack": "a", "norm_name": "L2", "eps": None, **images}
     whole |= {"forwards": 1, "backwards": 1, "paths": [], "seconds": 1.0, "decision_seconds": 1.0}
-    whole["differentiable"] = True
+    return whole | {"differentiable": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        *(({key: ...}, f"no '{key}'") for key in whole_record() if key != "unit"),
+        *(
+            ({key: bad}, f"'{key}' is no list of one entry for each image")
+            for key, value in whole_record().items()
+            if isinstance(value, list) and key not in ("samples", "paths")
+            for bad in ([True], 0.5)
+        ),
+    ],
+)
+def test_a_unit_that_lacks_something_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    run, whole = make_run(tmp_path / "run"), whole_record()
     run.append(whole)
     assert finished_units(run) == {"a": whole}
-    gone = {key for key, value in change.items() if value is None}
-    run.append({key: value for key, value in (whole | {"unit": "b"} | change).items() if key not in gone})
+    changed = whole | {"unit": "b"} | change
+    run.append({key: value for key, value in changed.items() if value is not ...})
     with pytest.raises(InputError, match=r"records\.jsonl: line 2 is not a record") as refused:
         finished_units(run)
     assert said in str(refused.value)
@@ -265,3 +270,26 @@ def test_a_run_of_another_kind_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("run: alphas\n")
     with pytest.raises(ConfigError, match=r"is a run of `mlvgm run alphas` \(`mlvgm run alphas --out"):
         load_config(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("text", ["limit: 4\n", "run: purify\nthreads: 1\n", "data: 3\ndata.name: x\n"])
+def test_a_configuration_that_is_no_runs_own_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load_config(path)
+    assert str(refused.value).startswith(f"'{path}' is not a run's config.yaml: ")
+    assert str(refused.value).count("run.data: is required") == ("data" not in text)
+
+
+@pytest.mark.parametrize("kind", ["rows", "attacks"])
+@pytest.mark.parametrize(
+    ("labels", "said"), [("AA", "the label 'A' is there twice"), (("A 1", "a-1"), "but for signs other than letters")]
+)
+def test_labels_differ(kind: str, labels: tuple[str, str], said: str) -> None:
+    one = {"data": {"name": "d"}, "classifier": {"name": "c"}, "threads": 1}
+    rows = [{"label": label, "purifier": {"name": "none"}} for label in (labels if kind == "rows" else "x")]
+    attacks = [{"label": label, "attack": {"name": "fgsm"}} for label in (labels if kind == "attacks" else "x")]
+    with pytest.raises(ConfigError, match=said) as refused:
+        checked({**one, "rows": rows, "attacks": attacks})
+    assert kind in str(refused.value)

@@ -88,11 +88,34 @@ def test_what_cannot_be_meant_is_refused(config: type[ForeignConfig], options: d
         ("torchattacks:PGD?model=3", "unknown option"),
         ("foolbox:L2PGD?step=3", "did you mean 'steps'"),
         ("foolbox:VirtualAdversarialAttack", "needs the option 'steps'"),
+        ("torchattacks:PGD?steps=x", "'steps' of attack 'torchattacks:PGD': expected a number, came 'x'"),
+        ("torchattacks:PGD?steps=true", "expected a number, came True"),
+        ("torchattacks:PGD?random_start=maybe", "expected true or false, came 'maybe'"),
+        ("torchattacks:UPGD?loss=3", "expected a text, came 3"),
+        ("foolbox:LinfPGD?steps=z", "expected a whole number, came 'z'"),
+        ("foolbox:LinfPGD?steps=2.5", "expected a whole number, came 2.5"),
+        ("foolbox:VirtualAdversarialAttack?steps=z", "expected a whole number, came 'z'"),
+        ("foolbox:LinfPGD?abs_stepsize=z", "expected a number or none, came 'z'"),
     ],
 )
 def test_options_are_those_of_the_constructor(reference: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         built(reference)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "torchattacks:CW?c=0.5&kappa=1",
+        "torchattacks:PGD?alpha=1&random_start=False",
+        "foolbox:LinfPGD?abs_stepsize=None&rel_stepsize=1",
+        "foolbox:LinfPGD?abs_stepsize=0.1",
+        "foolbox:L2CarliniWagnerAttack?confidence=0.5",
+        "foolbox:EADAttack?decision_rule=L1",
+    ],
+)
+def test_options_may_be_whole_where_the_default_is_a_fraction_and_the_other_way_round(reference: str) -> None:
+    assert built(reference).options
 
 
 def test_traits_of_torchattacks_are_what_its_constructors_say() -> None:

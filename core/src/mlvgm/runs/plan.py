@@ -172,11 +172,11 @@ def _share(row: AttackRow, images: int) -> str:
     if row.limit is None:
         first = ""
     elif row.limit <= images:
-        first = f"first {row.limit} images"
+        first = f"the first {row.limit} images"
     else:  # no error: a run that is to grow begins with fewer images than its attacks will have
-        first = f"first {row.limit} images (the limit has no effect: the run has {images})"
-    rows = "" if row.rows is None else f"{len(row.rows)} defences ({'; '.join(row.rows)})"
-    only = ", ".join(part for part in (first, rows) if part)
+        first = f"the first {row.limit} images (the limit has no effect: the run has {images})"
+    rows = "" if row.rows is None else f"{len(row.rows)} defence{'s' * (len(row.rows) > 1)} ({'; '.join(row.rows)})"
+    only = " of ".join(part for part in (first, rows) if part)
     return f"on {only}: " if only else ""
 
 
