@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 from typing import Any
 
 import pytest
@@ -74,20 +75,23 @@ def problem(count: int) -> tuple[Defence, Tensor, Tensor]:
     return Defence(classifier), images[right], labels[right]
 
 
-def attacked(name: str, options: dict[str, Any], *, images: int) -> tuple[Tensor, Tensor]:
+def attacked(name: str, options: dict[str, Any], *, images: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Which images withstand the attack, and how far away its images are."""
     defence, x, y = problem(images)
-    result = run_attack(defence, build("attacks", name, options), x, y, protocol=Protocol())
+    result = run_attack(defence, build("attacks", name, options), x, y, protocol=Protocol(seed=seed))
     assert not result.violations.any()
     return result.robust.right, result.norm
 
 
 def compare_in_balls(norm: str, name: str, own: dict[str, Any], rival: str, other: dict[str, Any], images: int) -> None:
-    """Fail where the rival breaks more than one image more, or is the stronger at all radii together."""
+    """Fail where the rival breaks more than one image more, or is the stronger at all radii together.
+
+    What a random search breaks near its last query is luck: Square is judged over three seeds, with no more allowed.
+    """
     ours, theirs = [], []
-    for eps in RADII[norm]:
-        ours.append(int(attacked(name, {"norm": norm, "eps": eps, **own}, images=images)[0].sum()))
-        theirs.append(int(attacked(rival, {"norm": norm, "eps": eps, **other}, images=images)[0].sum()))
+    for seed, eps in product(range(3) if name == "square" else (0,), RADII[norm]):
+        ours.append(int(attacked(name, {"norm": norm, "eps": eps, **own}, images=images, seed=seed)[0].sum()))
+        theirs.append(int(attacked(rival, {"norm": norm, "eps": eps, **other}, images=images, seed=seed)[0].sum()))
     assert all(a <= b + 1 for a, b in zip(ours, theirs, strict=True)), (ours, theirs)
     assert sum(ours) <= sum(theirs) + 1, (ours, theirs)
     assert min(theirs) < images  # the rival does something at one of the radii at least

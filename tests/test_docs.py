@@ -73,5 +73,5 @@ def test_the_page_of_the_study_has_the_figures_of_its_tables() -> None:
     known = page["cells"]((ROOT / "docs/studies/fashion-mnist-tables.md").read_text())
     assert text.count("<!-- ") == 3
     assert page["filled"](text, known) == text
-    changed = text.replace("| 59.4 [53, 65] |", "| 69.4 [63, 75] |")
+    changed = re.sub(r"\| \d+\.\d \[", "| 101 [", text, count=1)
     assert changed != text and page["filled"](changed, known) == text

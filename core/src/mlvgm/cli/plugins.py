@@ -150,7 +150,7 @@ def _print_description(described: dict[str, Any]) -> None:
     print_columns([(name, value) for name, value in rows if value])
     # Many checks run at once, so their options are told apart by name.
     owner = noun(described["kind"]) + (f".{described['name']}" if described["kind"] == "checks" else "")
-    options = [
+    settings = [
         (
             f"{owner}.{option['name']}",
             option["type"],
@@ -161,7 +161,7 @@ def _print_description(described: dict[str, Any]) -> None:
         for option in described["options"]
     ]
     print()
-    print_columns([("OPTION", "TYPE", "DEFAULT", "BOUNDS", "MEANING"), *options])
+    print_columns([("OPTION", "TYPE", "DEFAULT", "BOUNDS", "MEANING"), *settings])
     weights = [(weights["name"], weights["licence"], weights["summary"]) for weights in described["weights"]]
     recipes = [(recipe["label"], recipe["note"]) for recipe in described["recipes"]]
     _print_section("WEIGHTS", weights)

@@ -19,8 +19,7 @@ _OF_THE_RUN = {"budget", "protocol", "limit", "fail_under", "rows", "attacks"}
 
 def unit_configurations(config: PurifyConfig) -> dict[tuple[str, str], str]:
     """SHA-256 of everything in the configuration that the units of (defence, attack) depend on."""
-    clamp = {"clamp"} if config.clamp == "hard" else set[str]()  # runs that began before there was a choice go on
-    common = config.model_dump_json(exclude=_OF_THE_RUN | clamp)
+    common = config.model_dump_json(exclude=_OF_THE_RUN)
     rows = {row.label: row.model_dump_json(exclude={"note"}) for row in config.rows}
     attacks = {row.label: row.attack.model_dump_json() for row in config.attacks}
     return {
