@@ -157,18 +157,38 @@ def test_logits_that_are_no_numbers_are_found_wherever_they_come(
     assert all(f"{people}:NotNumbers gives NaN or infinite logits" in each["evidence"] for each in findings)
 
 
-def test_a_stopped_audit_keeps_what_it_has_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_audit_shows_and_keeps_what_it_has_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from mlvgm_robust.checks.leak_samples import LeakSamples
 
+    before = ""
+
     def stopped(*arguments: Any, **options: Any) -> None:
+        nonlocal before
+        before = capsys.readouterr().out
         raise KeyboardInterrupt
 
     monkeypatch.setattr(LeakSamples, "__call__", stopped)
-    assert run("--purifier", "none", "--only=budget", "--only=leak", "--out", str(tmp_path / "card")) != 0
-    plain = json.loads((tmp_path / "card" / "audit.json").read_text())
+    card = tmp_path / "card"
+    assert run("--purifier", "none", "--only=budget", "--only=leak", "--out", str(card)) == 130
+    assert [line.split()[:3] for line in before.splitlines() if line[0] != " " or line[1] != " "] == [
+        ["19", "budget", "pass"],
+        ["–", "leak.images", "pass"],
+    ]
+    printed = capsys.readouterr()
+    assert printed.out == "" and f"stopped: what was found so far is kept in {card / 'audit.json'}" in printed.err
+    plain = json.loads((card / "audit.json").read_text())
     found = [(each["check"], each["status"]) for each in plain["findings"]]
     assert found == [("budget", "pass"), ("leak.images", "pass"), ("leak.samples", "not run")]
     assert plain["believable"] is None and plain["verdict"].startswith("no verdict: 2 checks passed")
+
+
+def test_findings_of_an_audit_for_machines_come_on_the_other_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--purifier", "none", "--only=budget", "--json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["findings"][0]["check"] == "budget"
+    assert "\npass: budget: " in printed.err
 
 
 def test_what_a_library_returned_is_not_passed_over_in_silence(capsys: pytest.CaptureFixture[str]) -> None:

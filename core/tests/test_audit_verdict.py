@@ -15,7 +15,7 @@ from mlvgm.audit.card import as_plain, write_card
 from mlvgm.audit.imported import NotFinite
 from mlvgm.audit.verdict import Verdict, audit
 from mlvgm.plugins.index import Index
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
+from mlvgm.protocols.check import CheckInfo, Finding, NoPower, NotRun, Subject
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class Says:
 
     what: Any
     name: str = "says"
+    requirements: tuple[int, ...] = (3,)
 
     @property
     def info(self) -> CheckInfo:
-        return CheckInfo(self.name, (3,))
+        return CheckInfo(self.name, self.requirements)
 
     def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
         if isinstance(self.what, BaseException):
@@ -72,6 +73,46 @@ def test_part_of_an_audit_is_no_verdict_unless_something_fails() -> None:
     assert failed.believable is False
     assert failed.sentence == "believable: no because a: a fail (1 check left out)"
     assert audit(evaluation(), [Says("warn")], left_out=["b"]).believable is False, "nothing has passed"
+
+
+def test_what_could_not_be_tested_costs_the_verdict_and_is_named() -> None:
+    weak = Says(NoPower("too few queries"), "weak", (10,))
+    verdict = audit(evaluation(), [Says("pass"), weak, Says(NoPower("too few queries"), "w2", ())], left_out=[])
+    assert [each.status for each in verdict.findings] == ["pass", "no power", "no power"]
+    assert verdict.believable is None and [each.check for each in verdict.untested] == ["weak", "w2"]
+    assert verdict.sentence == (
+        "no verdict: 1 check passed and none failed, but weak, w2 could not test it: too few queries "
+        "(2 checks no power)"
+    )
+    # Another check that answers for the same requirement makes up for it, one that does not apply does not.
+    assert audit(evaluation(), [weak, Says("pass", "strong", (10,))], left_out=[]).believable is True
+    assert audit(evaluation(), [Says("pass"), weak, Says("warn", "strong", (10, 4))], left_out=[]).believable is True
+    assert audit(evaluation(), [Says("pass"), weak, Says(NotRun("n"), "other", (10,))], left_out=[]).believable is None
+    two = Says(NoPower("too few"), "two", (10, 11))
+    assert audit(evaluation(), [two, Says("pass", "strong", (10,))], left_out=[]).believable is None
+    nameless = Says(NoPower("too few"), "leak", ())
+    assert audit(evaluation(), [nameless, Says("pass", "leak.other", ())], left_out=[]).believable is None
+    assert audit(evaluation(), [weak, Says("fail", "bad", (10,))], left_out=[]).believable is False
+    assert audit(evaluation(), [weak], left_out=[]).believable is None, "nothing was answered, nothing is wrong"
+
+
+def test_findings_come_one_by_one_after_they_are_kept() -> None:
+    events = list[tuple[str, Any]]()
+    checks = [Says("warn", "a"), Says("pass", "b")]
+    audit(
+        evaluation(),
+        checks,
+        left_out=[],
+        keep=lambda verdict: events.append(("keep", [each.status for each in verdict.findings])),
+        found=lambda finding: events.append(("found", finding.check)),
+    )
+    assert events == [
+        ("keep", ["not run", "not run"]),
+        ("keep", ["warn", "not run"]),
+        ("found", "a"),
+        ("keep", ["warn", "pass"]),
+        ("found", "b"),
+    ]
 
 
 def test_installed_checks_that_are_not_given_are_left_out() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from mlvgm.files import write_text
 from mlvgm.protocols.check import Finding
 
 SCHEMA = 1
-_COLOURS = {"pass": "#3a9a5b", "warn": "#b98a00", "fail": "#c8503c", "not run": "#888"}
+_COLOURS = {"pass": "#3a9a5b", "warn": "#b98a00", "fail": "#c8503c", "no power": "#7a5ea8", "not run": "#888"}
 _STYLE = """
   body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
   table { border-collapse: collapse }
@@ -100,9 +101,9 @@ def _page(verdict: Verdict, plain: Mapping[str, Any]) -> str:
 
 
 def _keys_as_text(values: Any) -> Any:
-    """Plain values whose mappings have text keys, and no NaN, as JSON wants them."""
+    """Plain values whose mappings have text keys, and neither NaN nor infinity, as JSON wants them."""
     if isinstance(values, Mapping):
         return {str(key): _keys_as_text(value) for key, value in values.items()}
     if isinstance(values, (list, tuple)):
         return [_keys_as_text(value) for value in values]
-    return None if isinstance(values, float) and values != values else values
+    return None if isinstance(values, float) and not math.isfinite(values) else values

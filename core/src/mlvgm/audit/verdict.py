@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from mlvgm.audit.attempts import AuditContext
 from mlvgm.audit.imported import NotFinite
 from mlvgm.plugins.index import Index
-from mlvgm.protocols.check import Check, Finding, NotRun, Status, Subject
+from mlvgm.protocols.check import Check, Finding, NoPower, NotRun, Status, Subject
 
-_ASIDE: tuple[Status, ...] = ("warn", "not run")
+_ASIDE: tuple[Status, ...] = ("warn", "no power", "not run")
+_ANSWERS: tuple[Status, ...] = ("pass", "warn", "fail")
 _TO_COME = "to_come"
 
 
@@ -31,14 +32,17 @@ class Verdict:
 
     @property
     def believable(self) -> bool | None:
-        """No check failed or broke, and at least one passed; None where that is so but some were left out.
+        """No check failed or broke, at least one passed, and nothing went untested.
 
-        None too while some are still to come and none has failed.
+        None where none failed or broke, but some were left out, could not test what they are for, or are still to come.
         """
-        if not self.objections and any(finding.values.get(_TO_COME) for finding in self.findings):
+        if self.objections:
+            return False
+        if any(finding.values.get(_TO_COME) for finding in self.findings):
             return None
-        sound = not self.objections and bool(self.of("pass"))
-        return None if sound and self.left_out else sound
+        if not self.of("pass"):
+            return None if self.of("no power") else False
+        return None if self.left_out or self.untested else True
 
     @property
     def objections(self) -> tuple[Finding, ...]:
@@ -51,22 +55,43 @@ class Verdict:
         return tuple(finding for finding in self.of("not run") if "error" in finding.values)
 
     @property
+    def untested(self) -> tuple[Finding, ...]:
+        """Checks without power whose requirements no other check has answered."""
+        answered = {number for each in self.findings if each.status in _ANSWERS for number in each.requirements}
+        return tuple(
+            each for each in self.of("no power") if not (each.requirements and answered >= {*each.requirements})
+        )
+
+    @property
     def sentence(self) -> str:
         """``believable: yes/no because …``, or ``no verdict: …``, with how many checks warn or are missing.
 
-        >>> Verdict((Finding("a", (1,), "pass", "fine"),)).sentence
+        >>> fine, weak = Finding("a", (1,), "pass", "fine"), Finding("b", (2,), "no power", "too few queries")
+        >>> Verdict((fine,)).sentence
         'believable: yes because 1 check passed and none failed'
-        >>> Verdict((Finding("a", (1,), "pass", "fine"),), left_out=("b", "c")).sentence
+        >>> Verdict((fine,), left_out=("b", "c")).sentence
         'no verdict: 1 check passed and none failed (2 checks left out)'
+        >>> Verdict((fine, weak)).sentence
+        'no verdict: 1 check passed and none failed, but b could not test it: too few queries (1 check no power)'
         """
         passed = self.of("pass")
         reason = "; ".join(f"{finding.check}: {finding.evidence}" for finding in self.objections)
         if not reason:
             reason = f"{_checks(passed)} passed and none failed" if passed else "no check passed"
+            reason += _gaps(self.untested)
         others = [f"{_checks(self.of(status))} {status}" for status in _ASIDE if self.of(status)]
         others += [f"{_checks(self.left_out)} left out"] if self.left_out else []
         verdicts = {True: "believable: yes because", False: "believable: no because", None: "no verdict:"}
         return f"{verdicts[self.believable]} {reason}" + (f" ({', '.join(others)})" if others else "")
+
+
+def _gaps(untested: Sequence[Finding]) -> str:
+    """What could not be tested, checks with the same reason together."""
+    reasons: dict[str, list[str]] = {}
+    for finding in untested:
+        reasons.setdefault(finding.evidence, []).append(finding.check)
+    gaps = "; ".join(f"{', '.join(names)} could not test it: {reason}" for reason, names in reasons.items())
+    return f", but {gaps}" if gaps else ""
 
 
 def _checks(checks: Sequence[object]) -> str:
@@ -81,6 +106,7 @@ def audit(
     context: AuditContext | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, check: None,
     keep: Callable[[Verdict], object] = lambda verdict: None,
+    found: Callable[[Finding], object] = lambda finding: None,
 ) -> Verdict:
     """Run checks in order, each on its own: one that cannot run or breaks is ``not run`` and says why.
 
@@ -94,16 +120,20 @@ def audit(
             is not, so that a part of an audit gives no verdict.
         context: shared by all; a new one by default.
         progress: called with how many checks are done, how many there are, and the next one's id.
-        keep: called before each check with what is known so far, where those to come are ``not run``.
+        keep: called before the first check and after each with what is known so far, where those to come are
+            ``not run``.
+        found: called with each finding as its check ends, after ``keep``.
     """
     context = context or AuditContext()
     if left_out is None:
         left_out = sorted(set(Index.installed().names("checks")) - {check.info.id for check in checks})
     findings = [check.info.finding("not run", "the audit ended before it", **{_TO_COME: True}) for check in checks]
+    keep(Verdict(tuple(findings), tuple(left_out)))
     for done, check in enumerate(checks):
         progress(done, len(checks), check.info.id)
-        keep(Verdict(tuple(findings), tuple(left_out)))
         findings[done] = _isolated(check, subject, context)
+        keep(Verdict(tuple(findings), tuple(left_out)))
+        found(findings[done])
     progress(len(checks), len(checks), "")
     return Verdict(tuple(findings), tuple(left_out))
 
@@ -113,6 +143,8 @@ def _isolated(check: Check, subject: Subject, context: AuditContext) -> Finding:
         return check(subject, context=context)
     except NotRun as reason:
         return check.info.finding("not run", str(reason))
+    except NoPower as reason:
+        return check.info.finding("no power", str(reason))
     except NotFinite as error:
         return check.info.finding("fail", str(error))
     except Exception as error:  # a check, an attack or a module of other people may fail in any way

@@ -12,6 +12,7 @@ from mlvgm.cli import options
 
 if TYPE_CHECKING:
     from mlvgm.audit.verdict import Verdict
+    from mlvgm.protocols.check import Finding
     from mlvgm.runs.config import PurifyConfig, ResolvedConfig
     from mlvgm.runs.settings import Settings
 
@@ -59,13 +60,17 @@ def audit(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Check whether the robust accuracy of a defence can be believed; exit code 1 if a check fails or breaks."""
+    """Check whether the robust accuracy of a defence can be believed; exit code 1 if a check fails or breaks.
+
+    Findings are shown as they come, on stdout, or with --json on stderr. Ctrl-C ends with exit code 130, and --out
+    keeps what was found until then.
+    """
     import os
 
     import torch
 
     from mlvgm.audit.evaluation import audit_config
-    from mlvgm.cli.output import emit_json
+    from mlvgm.cli.output import emit_json, say
     from mlvgm.runs.resolve import collect
 
     flags = {
@@ -88,9 +93,23 @@ def audit(
         if json_output:
             emit_json(plain)
         else:
-            _print(verdict)
+            _conclude(verdict)
 
-    examine(resolved, chosen, target=subject, only=only or (), skip=skip or (), out=out, quiet=quiet, show=show)
+    def quietly(finding: Finding) -> None:
+        if not quiet:
+            say(_line(finding))
+
+    examine(
+        resolved,
+        chosen,
+        target=subject,
+        only=only or (),
+        skip=skip or (),
+        out=out,
+        quiet=quiet,
+        show=show,
+        found=quietly if json_output else _printer(),
+    )
 
 
 def examine(
@@ -103,6 +122,7 @@ def examine(
     out: Path | None,
     quiet: bool,
     show: Callable[[Verdict, dict[str, Any]], None],
+    found: Callable[[Finding], None] = lambda finding: None,
 ) -> None:
     """Check every input, load what is audited, run the checks, show what they found, and keep its card.
 
@@ -115,9 +135,11 @@ def examine(
         out: folder for card and images, which is made; None to keep nothing.
         quiet: no progress.
         show: called with the verdict, also as plain values.
+        found: called with each finding as its check ends.
 
     Raises:
         CheckFailed: the robust accuracy is not believable.
+        KeyboardInterrupt: it was stopped; what was found until then is in ``out``.
     """
     from mlvgm.audit.attempts import AuditContext
     from mlvgm.audit.card import as_plain, write_card
@@ -148,11 +170,17 @@ def examine(
             write_card(out, verdict, plain)
         return plain
 
-    with progress_bar("auditing", shown=not quiet) as update:
-        context = AuditContext(folder=out)
-        verdict = run_checks(subject, checks, left_out=left_out, context=context, progress=update, keep=keep)
-    plain = keep(verdict)
-    show(verdict, plain)
+    try:
+        with progress_bar("auditing", shown=not quiet) as update:
+            context = AuditContext(folder=out)
+            verdict = run_checks(
+                subject, checks, left_out=left_out, context=context, progress=update, keep=keep, found=found
+            )
+    except KeyboardInterrupt:
+        kept = f"what was found so far is kept in {out / 'audit.json'}" if out else "nothing is kept without --out"
+        say(f"stopped: {kept}")
+        raise
+    show(verdict, keep(verdict))
     if out is not None:
         say(f"card: {out / 'audit.html'}, {out / 'audit.md'}, {out / 'audit.json'}")
     if verdict.believable is False:
@@ -168,27 +196,35 @@ def _named(config: PurifyConfig, subject: str | None) -> str:
     return f"{defence} under {attack.name}{ball}, on {config.data.name} ({config.split}), budget {config.budget}"
 
 
-def _print(verdict: Verdict) -> None:
-    """The table of findings, what was left out, and the verdict, on stdout."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _line(finding: Finding) -> str:
+    return f"{finding.status}: {finding.check}: {finding.evidence}"
+
+
+def _printer() -> Callable[[Finding], None]:
+    """Prints findings on stdout, one a row, as they come."""
+    import shutil
+    import sys
+    import textwrap
 
     from mlvgm.audit.card import requirement
 
-    colours = {"pass": "green", "warn": "yellow", "fail": "bold red", "not run": "dim"}
-    table = Table(show_lines=False)
-    table.add_column("")
-    for title in ("check", "status"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("evidence", overflow="fold")
-    for finding in verdict.findings:
-        status = Text(finding.status, style=colours[finding.status])
-        table.add_row(requirement(finding), finding.check, status, Text(finding.evidence))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)
-    console.print(table)
+    # A progress bar takes what is printed to its own stream: only a terminal is the same for both.
+    stream = None if sys.stdout.isatty() else sys.stdout
+    width = shutil.get_terminal_size().columns if stream is None else 160
+
+    def show(finding: Finding) -> None:
+        head = f"{requirement(finding):>2}  {finding.check:<20} {finding.status:<8} "
+        print(
+            textwrap.fill(finding.evidence, max(width, 60), initial_indent=head, subsequent_indent=" " * len(head)),
+            file=stream,
+            flush=True,
+        )
+
+    return show
+
+
+def _conclude(verdict: Verdict) -> None:
+    """What was left out, and the verdict, on stdout."""
     if verdict.left_out:
         print(f"left out: {', '.join(verdict.left_out)}")
     print(verdict.sentence)

@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
     from mlvgm.audit.attempts import AuditContext
 
-Status = Literal["pass", "warn", "fail", "not run"]
+Status = Literal["pass", "warn", "fail", "no power", "not run"]
 
 
 class NotRun(Exception):
     """A check does not apply to a subject; the message is the reason."""
+
+
+class NoPower(Exception):
+    """A check applies and could not have found what it looks for; the message is the reason.
+
+    A pass would say nothing then: the verdict names what could not be tested.
+    """
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,8 @@ class Finding:
     Args:
         check: its id, for instance ``"control.null"``.
         requirements: numbers of the requirements it covers (docs/how-to/audit.md); none for checks beyond them.
-        status: ``fail`` means the number under audit cannot be believed; ``warn`` that it needs a caveat.
+        status: ``fail`` means the number under audit cannot be believed; ``warn`` that it needs a caveat; ``no power``
+            that the check could not have failed, so that its silence says nothing; ``not run`` that it does not apply.
         evidence: one sentence with the figures that decided.
         values: everything measured, in plain values.
     """
@@ -74,6 +82,8 @@ class Subject:
         judge: runs an attack and scores it; :func:`mlvgm.harness.run_attack` unless the scoring is audited too.
         replayable: the same keys give the same noise.
         reserve: images and labels that are not in the evaluation, of the same kind.
+        reference: an undefended classifier of the same task, known to be easy to attack: what checks try themselves on.
+        pristine: gives the defence as it was before anything was asked of it; None where it cannot be copied.
     """
 
     defence: Defence
@@ -86,6 +96,8 @@ class Subject:
     judge: Callable[..., harness.Attacked] = harness.run_attack
     replayable: bool = True
     reserve: tuple[Tensor, Tensor] | None = None
+    reference: Classifier | None = None
+    pristine: Callable[[], Defence] | None = None
 
     @classmethod
     def of(cls, defence: Defence, attack: Attack, images: Tensor, labels: Tensor, **options: Any) -> Self:
@@ -131,10 +143,10 @@ class Subject:
 
     def replayed(self) -> None:
         """Raises:
-        NotRun: its noise cannot be repeated.
+        NoPower: its noise cannot be repeated.
         """
         if not self.replayable:
-            raise NotRun("the module's noise does not come from torch's generator, so it cannot be repeated")
+            raise NoPower("the module's noise does not come from torch's generator, so it cannot be repeated")
 
 
 EFFORTS = ("iterations", "queries", "steps")
@@ -185,5 +197,6 @@ class Check(Protocol):
 
         Raises:
             NotRun: the check does not apply.
+            NoPower: it applies, and could not have failed.
         """
         ...
