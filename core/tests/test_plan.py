@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,12 @@ def chosen(**flags: Any) -> PurifyConfig:
     """A run with Gaussian noise as the purifier, and these settings."""
     flags = {"purifier.name": "noise", "compare": False} | flags
     return resolve(collect(assignments=(), flags=flags, file=None, environ={}), threads=1).config
+
+
+def of_generator(assignments: list[str]) -> PurifyConfig:
+    """A run with the NVAE and these options."""
+    flags = {"generator.name": "nvae", "attack.name": "apgd-ce"}
+    return resolve(collect(assignments=assignments, flags=flags, file=None, environ={}), threads=1).config
 
 
 def planned(config: PurifyConfig, *, images: int) -> dict[str, str]:
@@ -47,6 +55,68 @@ def test_the_strong_version_is_of_the_same_threat() -> None:
 def test_the_strong_version_is_of_the_same_defence() -> None:
     text = small_print(chosen(**{"attack.name": "square"}), 64)
     assert "--purifier noise" in text and "--generator" not in text
+
+
+@pytest.mark.parametrize(
+    ("assignments", "label", "note"),
+    [
+        ([], "mlvgm (denoising weights)", "step beyond"),
+        (["generator.weights=clean"], "mlvgm, noise 8, alphas keep:6 (clean weights)", ""),
+        (["purifier.alphas=cosine"], "mlvgm, noise 8, alphas cosine (denoising weights)", "step beyond"),
+        (["generator.weights=mine/own.pt"], "mlvgm, noise 8, alphas keep:6 (own weights)", ""),
+    ],
+)
+def test_rows_are_named_after_what_they_resolve_to(assignments: list[str], label: str, note: str) -> None:
+    config = of_generator(assignments)
+    weights = {row.label: row.generator.options["weights"] for row in config.rows if row.generator}
+    assert config.rows[0].label == label
+    for said, used in weights.items():
+        assert f"({Path(used).stem} weights)" in said
+    first, *_ = planned(config, images=4)["defences"].splitlines()
+    assert first.startswith(label) and note in first and ("step beyond" in first) == bool(note)
+
+
+def test_the_generator_that_the_user_chose_is_in_every_row_of_it() -> None:
+    rows = of_generator(["generator.weights=clean", "generator.temperature=0.9"]).rows
+    options = [row.generator.options for row in rows if row.generator]
+    assert len(options) == 3 and all((one["weights"], one["temperature"]) == ("clean", 0.9) for one in options)
+    # The paper's recipe is of another temperature: its name would not be true.
+    assert rows[-1].label == "mlvgm, temperature 0.9, noise 0, alphas cosine (clean weights)"
+
+
+def test_no_defence_is_compared_with_itself() -> None:
+    rows = of_generator(["purifier.alphas=none"]).rows
+    assert [row.label for row in rows if row.generator][1:] == ["paper: cosine (clean weights)"]
+
+
+@pytest.mark.parametrize(
+    "assignments",
+    [
+        ["generator.weights=clean"],
+        ["purifier.alphas=[0, 0, 0, 0, 0, 0.5, 0.5, 1]", "purifier.noise=3", "seed=4", "votes=5"],
+        ["compare=false", "classifier.weights=trades", "attack.norm=Linf", "attack.eps=0.1"],
+        ["radii=[0.5, 1]"],
+    ],
+)
+def test_the_strong_version_is_the_runs_own_command_at_another_budget(assignments: list[str]) -> None:
+    config = of_generator(assignments)
+    words = shlex.split(small_print(config, 64).partition("mlvgm run purify ")[2])
+    pairs = list(zip(words[::2], words[1::2], strict=True))
+    given = [value for option, value in pairs if option == "--set"]
+    flags = {option.removeprefix("--"): value for option, value in pairs if option != "--set"}
+    strong = resolve(collect(assignments=given, flags=flags, file=None, environ={}), threads=1).config
+    assert strong.budget == "rigorous" and strong.limit == 1000
+    assert (strong.rows, strong.classifier, strong.seed) == (config.rows, config.classifier, config.seed)
+    for name in ("norm", "eps"):
+        assert [row.attack.options[name] for row in strong.attacks] == [a.attack.options[name] for a in config.attacks]
+    assert strong.votes == (5 if "votes=5" in assignments else 32)
+
+
+def test_what_no_command_line_spells_out_is_no_command() -> None:
+    config = chosen(
+        rows=[{"label": "a", "purifier": "none"}, {"label": "b", "purifier": "blur"}], **{"purifier.name": None}
+    )
+    assert "mlvgm run purify" not in small_print(config, 64) and "configuration file" in small_print(config, 64)
 
 
 @pytest.mark.parametrize("attacks", [["fgsm"], ["torchattacks:FGSM"], ["published-deepfool"]])

@@ -87,4 +87,5 @@ def test_the_descriptor_offers_what_exists() -> None:
     for recipe in recipes:
         weights = {**first.options, **recipe.options}["generator.weights"]  # later recipes build on the first
         assert weights in SHIPPED
-        assert ("step beyond" in recipe.note) == (weights == "denoising")
+    notes = {weights.name: weights.note for weights in mlvgm_nvae.nvae.weights}
+    assert all(("step beyond" in note) == (name == "denoising") for name, note in notes.items())

@@ -52,6 +52,7 @@ class Weights:
         sha256: of the file.
         licence: of the weights, SPDX.
         summary: one line: data, setting, headline figure.
+        note: said wherever numbers of a defence with these weights appear.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Weights:
     sha256: str
     licence: str
     summary: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,9 @@ class Recipe:
     """A named way of purifying with a generator: the options that make it, and how it relates to the papers.
 
     Args:
-        label: row in tables.
+        label: row in tables, while these options are what the run resolves to; weights are named beside it.
         options: dotted options (``"generator.weights"``, ``"purifier.alphas"``) and their values.
-        note: said wherever its numbers appear.
+        note: said wherever its numbers appear, as long as the label stands.
     """
 
     label: str

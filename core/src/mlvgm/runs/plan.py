@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
-from mlvgm.plugins.load import Resolved, component, config_class
+from mlvgm.plugins.load import Resolved, component
 from mlvgm.protocols.attack import Access, Path, gradient_paths
 from mlvgm.protocols.data import DataInfo
-from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, AttackRow, Named, PurifyConfig, Row
+from mlvgm.runs.config import COMPONENTS, AttackRow, Named, PurifyConfig, Row
+from mlvgm.runs.strong import strong_version
 
 if TYPE_CHECKING:
     from mlvgm.pipelines.purify import RowResult
@@ -40,7 +41,7 @@ def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int, loaded: bo
         "weights": "; ".join(dict.fromkeys(line for item in _weights(config) for line in item)) or "none",
         "threat model": _grouped(_by_text(config, _threat)),
         "attack" if len(config.attacks) == 1 else "attacks": _attacks(config, images),
-        "defences": "; ".join(row.label + (f" ({row.note})" if row.note else "") for row in config.rows),
+        "defences": "\n".join(row.label + (f": {note}" if (note := _note(row)) else "") for row in config.rows),
         "encoder": _encoders(config, loaded=loaded),
         "gradient path": _grouped(_by_text(config, lambda row: _gradient_path(row, config))),
         "randomness": (
@@ -63,45 +64,15 @@ def small_print(config: PurifyConfig, images: int) -> str:
     published = config.protocol == "published"
     if config.budget == "rigorous" and not published:
         return "" if images >= 1000 else f"{images} images: intervals are wide."
-    first = config.rows[0]
-    generator = next((row.generator.name for row in config.rows if row.generator), None)
-    parts = {
-        **({} if first.purifier.name == DEFAULT_NAMES["purifier"] else {"purifier": first.purifier.name}),
-        **({} if generator is None else {"generator": generator}),
-        "data": config.data.name,
-        "classifier": config.classifier.name,
-    }
-    names = list(dict.fromkeys(row.attack.name for row in config.attacks))
-    if not any(_grows(name, config) for name in names):
-        names = [DEFAULT_NAMES["attack"]]
-    strong = "".join(f" --{name} {value}" for name, value in parts.items())
-    strong += "" if published else "".join(f" --attack {name}" for name in names)
-    norms, radii = (_values(config, name) for name in ("norm", "eps"))
-    strong += f" --set attack.norm={norms[0]}" if len(norms) == 1 else ""
-    strong += f" --set attack.eps={radii[0]}" if len(radii) == 1 else ""
-    strong += f" --set radii=[{','.join(map(str, radii))}]" if len(radii) > 1 else ""
     return (
         f"{images} images and the {_budget(config)} {'protocol' if published else 'budget'}: intervals are wide, "
-        "and a stronger attack may find more. "
-        f"The strong version: mlvgm run purify{strong} --{'protocol' if published else 'budget'} rigorous"
+        f"and a stronger attack may find more. The strong version: {strong_version(config)}"
     )
 
 
 def _budget(config: PurifyConfig) -> str:
     """What the effort of a run is called: the published protocol has its own, whatever the budget."""
     return "published" if config.protocol == "published" else config.budget
-
-
-def _grows(name: str, config: PurifyConfig) -> bool:
-    """Whether an attack takes more effort under the rigorous budget than under that of the run."""
-    presets = getattr(config_class(component("attacks", name)), "BUDGETS", {})
-    return bool(presets.get(config.budget) != presets.get("rigorous"))
-
-
-def _values(config: PurifyConfig, option: str) -> list[object]:
-    """The different values that the attacks have of an option."""
-    found = (row.attack.options.get(option) for row in config.attacks)
-    return list(dict.fromkeys(value for value in found if value is not None))
 
 
 def _weights(config: PurifyConfig) -> list[list[str]]:
@@ -128,7 +99,17 @@ def row_note(row: Row, result: RowResult) -> str:
     approximate = "" if result.differentiable else "not differentiable"
     if "bpda" in result.paths:
         approximate += "; attacked through " + " and ".join(_SHORT[path] for path in result.paths)
-    return "; ".join(part for part in (row.note, _encoder(row), approximate.removeprefix("; ")) if part)
+    return "; ".join(part for part in (_note(row), _encoder(row), approximate.removeprefix("; ")) if part)
+
+
+def _note(row: Row) -> str:
+    """The row's own note, and that of the weights it uses."""
+    if row.generator is None:
+        return row.note
+    shipped = {weights.name: weights.note for weights in _component("generator", row.generator).component.weights}
+    of_weights = shipped.get(str(row.generator.options.get("weights")), "")
+    # Configurations of older runs have it in the row's note.
+    return "; ".join(note for note in (row.note, "" if of_weights in row.note else of_weights) if note)
 
 
 _SHORT: Mapping[str, str] = {"exact": "exact gradients", "bpda": "BPDA", "transfer": "transfer"}

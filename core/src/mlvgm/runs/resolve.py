@@ -11,7 +11,7 @@ from mlvgm.plugins.load import component, config_class
 from mlvgm.plugins.options import validate
 from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, PurifyConfig, ResolvedConfig, checked
 from mlvgm.runs.protocols import with_protocol
-from mlvgm.runs.recipes import OF_ROWS, defences, resolved_component
+from mlvgm.runs.recipes import OF_ROWS, defences, named, resolved_component
 from mlvgm.runs.settings import Setting, Settings, flatten, from_assignments, from_environment, from_file, nest, part
 
 
@@ -65,7 +65,7 @@ def resolve(settings: Settings, *, threads: int) -> ResolvedConfig:
         compare = own.get("compare", Setting(True, "default")).value
         if not isinstance(compare, bool):
             raise ConfigError(f"run.compare: must be true or false (got {compare!r})")
-        rows = [_row(*defence, budget) for defence in defences(settings, compare=compare)]
+        rows = _compared(settings, budget, compare=compare)
     attacks = (
         [_listed_attack(attack, budget) for attack in _listed("attacks", settings, others=("attack", "radii"))]
         if "attacks" in settings
@@ -112,17 +112,30 @@ def _options(name: str, settings: Mapping[str, Setting], budget: str) -> dict[st
     return {"name": settings.get("name", Setting(DEFAULT_NAMES[name], "default"))} | everything
 
 
-def _row(label: str, note: str, settings: Settings, budget: str) -> dict[str, Setting]:
-    row = {"label": Setting(label, "recipe"), "note": Setting(note, "recipe")}
+def _compared(settings: Settings, budget: str, *, compare: bool) -> list[dict[str, Setting]]:
+    """The rows that nobody spelt out, each once."""
+    rows: list[dict[str, Setting]] = []
+    seen: list[dict[str, Any]] = []
+    for recipe, own in defences(settings, compare=compare):
+        options = _parts(own, budget)
+        if _tree(options) not in seen:
+            seen.append(_tree(options))
+            label, note = named(recipe, options)
+            rows.append({"label": Setting(label, "recipe"), "note": Setting(note, "recipe")} | options)
+    return rows
+
+
+def _parts(settings: Settings, budget: str) -> dict[str, Setting]:
+    """All options of one defence's own components."""
     parts = {name: part(settings, name) for name in OF_ROWS}
     needs = resolved_component("purifier", parts["purifier"]).component.capabilities
     if not needs.get("needs_generator"):
         del parts["generator"]
     if not (parts["encoder"] and needs.get("needs_encoder")):
         del parts["encoder"]
-    for name, given in parts.items():
-        row |= {f"{name}.{key}": value for key, value in _options(name, given, budget).items()}
-    return row
+    return {
+        f"{name}.{key}": value for name, given in parts.items() for key, value in _options(name, given, budget).items()
+    }
 
 
 def _listed(name: str, settings: Settings, *, others: Collection[str]) -> list[dict[str, Setting]]:
@@ -149,8 +162,7 @@ def _listed(name: str, settings: Settings, *, others: Collection[str]) -> list[d
 def _listed_row(settings: Settings, budget: str) -> dict[str, Setting]:
     """A listed defence, its options checked and filled in."""
     _refuse_unknown(settings, ("label", "note", "classifier", *OF_ROWS), what="rows")
-    note = settings.get("note", Setting("", "default"))
-    row = _row(str(settings["label"].value), str(note.value), settings, budget)
+    row = {"label": settings["label"], "note": settings.get("note", Setting("", "default"))} | _parts(settings, budget)
     classifier = part(settings, "classifier")
     if classifier:
         row |= {f"classifier.{key}": value for key, value in _options("classifier", classifier, budget).items()}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from mlvgm.plugins.descriptors import Component, Recipe, Weights
 
-_DENOISING = "denoising-trained: a step beyond the paper's use of a generator as it is"
-
 nvae = Component(
     summary="NVAE, a hierarchical VAE with its encoder; eight latents for Fashion-MNIST 32×32, weights included",
     factory="mlvgm_nvae.config:nvae",
@@ -26,22 +24,22 @@ nvae = Component(
             sha256="f068f18e58d98dda16b93faa412063eee241bcace1e4379bc39b894e37d0bded",
             licence="MIT",
             summary="Fashion-MNIST, noisy input and clean target; no labels, no attacks; a step beyond the papers",
+            note="denoising-trained: a step beyond the paper's use of a generator as it is",
         ),
     ),
     recipes=(
         Recipe(
-            "mlvgm (denoising weights)",
+            "mlvgm",
             {
                 "generator.weights": "denoising",
                 "generator.temperature": 0.6,
                 "purifier.noise": 8.0,
                 "purifier.alphas": "keep:6",
             },
-            note=_DENOISING,
         ),
-        Recipe("α = 0 (denoising weights)", {"purifier.alphas": "none"}, note=f"reconstruction only; {_DENOISING}"),
+        Recipe("α = 0", {"purifier.alphas": "none"}, note="reconstruction only"),
         Recipe(
-            "paper: clean weights, cosine",
+            "paper: cosine",
             {
                 "generator.weights": "clean",
                 "generator.temperature": 0.6,
