@@ -77,6 +77,24 @@ print(len(entries), *sorted(sys.modules))
     assert not {*modules} & {*HEAVY, "pydantic"}
 
 
+def test_options_of_what_a_run_composes_import_no_torch() -> None:
+    program = """
+import sys
+from mlvgm.plugins.index import Index
+from mlvgm.plugins.load import component, config_class
+
+kinds = ("generators", "encoders", "purifiers", "attacks", "datasets", "classifiers", "alphas")
+entries = [entry for kind in kinds for entry in Index.installed().entries(kind)]
+for entry in entries:
+    config_class(component(entry.kind, entry.name))
+print(len(entries), *sorted(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    count, *modules = done.stdout.split()
+    assert int(count) > 30
+    assert not {*modules} & {*HEAVY}
+
+
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_the_list_of_weights_imports_no_torch(options: tuple[str, ...]) -> None:
     modules = modules_after("weights", "list", *options)

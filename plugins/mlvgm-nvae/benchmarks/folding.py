@@ -13,7 +13,7 @@ import torch
 
 from mlvgm.noise import Keys
 from mlvgm_nvae.architecture import NVAEArchitecture
-from mlvgm_nvae.config import load_weights
+from mlvgm_nvae.build import load_weights
 from mlvgm_nvae.fold import fold
 from mlvgm_nvae.generator import HierarchicalGenerator
 from mlvgm_nvae.network import build

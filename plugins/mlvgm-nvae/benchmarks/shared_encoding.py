@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from mlvgm.noise import Keys
-from mlvgm_nvae.config import NVAEConfig, nvae
+from mlvgm_nvae.build import nvae
+from mlvgm_nvae.config import NVAEConfig
 
 
 def best(step: Callable[[], Tensor], repeats: int = 4) -> float:

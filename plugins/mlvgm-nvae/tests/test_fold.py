@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mlvgm_nvae.architecture import NVAEArchitecture, light
-from mlvgm_nvae.config import load_weights
+from mlvgm_nvae.build import load_weights
 from mlvgm_nvae.convolutions import MaskedConv2d, WeightNormConv2d
 from mlvgm_nvae.fold import fold
 from mlvgm_nvae.network import NVAE, build

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mlvgm.noise import Noise
-from mlvgm_nvae.config import load_weights
+from mlvgm_nvae.build import load_weights
 from mlvgm_nvae.generator import HierarchicalGenerator
 from mlvgm_nvae.network import NVAE
 

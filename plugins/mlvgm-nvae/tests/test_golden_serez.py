@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mlvgm.noise import Noise
-from mlvgm_nvae.config import load_weights
+from mlvgm_nvae.build import load_weights
 from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
 from mlvgm_nvae.losses import balancing_targets
 from mlvgm_nvae.network import NVAE

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mlvgm.errors import InputError
-from mlvgm_nvae.config import load_weights
+from mlvgm_nvae.build import load_weights
 from mlvgm_nvae.flows import causal_mask, raster_mask
 from mlvgm_nvae.network import NVAE
 

@@ -15,7 +15,7 @@ from mlvgm.latents import ImageSpec
 from mlvgm.protocols.data import DataInfo, Split
 from mlvgm.protocols.train import TrainContext
 from mlvgm_nvae.architecture import Cell, NVAEArchitecture
-from mlvgm_nvae.config import load_weights
+from mlvgm_nvae.build import load_weights
 from mlvgm_nvae.training import NVAETraining
 from mlvgm_nvae.training_config import NVAETrainingConfig
 from mlvgm_nvae.weights import load

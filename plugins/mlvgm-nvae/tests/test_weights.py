@@ -16,7 +16,8 @@ import mlvgm_nvae
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys
 from mlvgm_nvae.architecture import NVAEArchitecture
-from mlvgm_nvae.config import NVAEConfig, nvae
+from mlvgm_nvae.build import nvae
+from mlvgm_nvae.config import NVAEConfig
 from mlvgm_nvae.network import NVAE
 from mlvgm_nvae.weights import load, save
 

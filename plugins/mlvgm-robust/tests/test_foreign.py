@@ -23,7 +23,8 @@ from mlvgm.target import Target
 from mlvgm_robust.attacks import foolbox as foolbox_adapter
 from mlvgm_robust.attacks import torchattacks as torchattacks_adapter
 from mlvgm_robust.attacks.foolbox import FoolboxConfig
-from mlvgm_robust.attacks.foreign import MENDED, ForeignConfig, search
+from mlvgm_robust.attacks.foreign import MENDED, search
+from mlvgm_robust.attacks.foreign_config import ForeignConfig
 from mlvgm_robust.attacks.torchattacks import TorchattacksConfig
 from mlvgm_robust.purifiers.noise import AddNoise
 

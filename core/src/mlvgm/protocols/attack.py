@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from mlvgm.noise import Keys
-
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mlvgm.noise import Keys
     from mlvgm.target import Target
 
 Norm = Literal["Linf", "L2", "L1"]

@@ -6,7 +6,7 @@ from mlvgm.plugins.descriptors import Component, Recipe, Weights
 
 biggan_generator = Component(
     summary="BigGAN and BigBiGAN: chunks of one z and a class, official checkpoints",
-    factory="mlvgm_biggan.biggan.config:biggan",
+    factory="mlvgm_biggan.biggan.build:biggan",
     config="mlvgm_biggan.biggan.config:BigGANConfig",
     converter="mlvgm_biggan.biggan.loader:convert",
     capabilities={"encodes": True, "inverts": True, "conditional": True},
@@ -29,7 +29,7 @@ biggan_generator = Component(
 
 biggan_deep_generator = Component(
     summary="BigGAN-deep: every block reads all of z and the class, from official checkpoints",
-    factory="mlvgm_biggan.deep.config:biggan_deep",
+    factory="mlvgm_biggan.deep.build:biggan_deep",
     config="mlvgm_biggan.deep.config:BigGANDeepConfig",
     converter="mlvgm_biggan.deep.loader:convert",
     capabilities={"inverts": True, "conditional": True},

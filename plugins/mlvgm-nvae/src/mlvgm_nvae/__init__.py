@@ -6,7 +6,7 @@ from mlvgm.plugins.descriptors import Component, Recipe, Weights
 
 nvae = Component(
     summary="NVAE, a hierarchical VAE with its encoder; eight latents for Fashion-MNIST 32×32, weights included",
-    factory="mlvgm_nvae.config:nvae",
+    factory="mlvgm_nvae.build:nvae",
     config="mlvgm_nvae.config:NVAEConfig",
     converter="mlvgm_nvae.loaders.containers:convert",
     capabilities={"encodes": True, "inverts": True},
@@ -58,7 +58,7 @@ train_nvae = Component(
 
 vdvae_generator = Component(
     summary="VDVAE, a very deep hierarchical VAE with its encoder, from official checkpoints",
-    factory="mlvgm_nvae.vdvae.config:vdvae",
+    factory="mlvgm_nvae.vdvae.build:vdvae",
     config="mlvgm_nvae.vdvae.config:VDVAEConfig",
     converter="mlvgm_nvae.vdvae.loader:convert",
     capabilities={"encodes": True, "inverts": True},

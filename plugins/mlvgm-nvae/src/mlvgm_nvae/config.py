@@ -1,19 +1,10 @@
-"""The ``nvae`` generator: its configuration, and how it is built."""
+"""Options of the generator ``nvae``."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-import mlvgm_nvae
-from mlvgm.weights import load as core
-from mlvgm_nvae.fold import fold
-from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
-from mlvgm_nvae.loaders.containers import convert
-from mlvgm_nvae.network import NVAE
-from mlvgm_nvae.weights import FORMAT, network_of
 
 
 class NVAEConfig(BaseModel):
@@ -30,30 +21,3 @@ class NVAEConfig(BaseModel):
     likelihood: Literal["mean", "sample"] = Field(
         "mean", description="images are the pixel distribution's mean, or samples of it"
     )
-
-
-def nvae(config: NVAEConfig) -> HierarchicalGenerator:
-    """The generator that ``config`` describes, folded for evaluation.
-
-    Raises:
-        InputError: the weights are missing, corrupt or of something else.
-    """
-    model = fold(load_weights(config.weights, temperature=config.temperature))
-    return HierarchicalGenerator(model, sampling=HierarchicalSampling(config.temperature, config.likelihood))
-
-
-def load_weights(name: str, *, temperature: float | None = None) -> NVAE:
-    """The network called ``name``: a shipped name or a path.
-
-    Args:
-        name: see :class:`NVAEConfig`.
-        temperature: which batch-norm statistics to take from a checkpoint that holds several.
-
-    Raises:
-        InputError: nothing has that name, or the file is not usable.
-    """
-    options = {} if temperature is None else {"temperature": temperature}
-    content = core.load_weights(
-        name, shipped=mlvgm_nvae.nvae.weights, formats=(FORMAT,), convert=convert, options=options
-    )
-    return network_of(content, Path(name))

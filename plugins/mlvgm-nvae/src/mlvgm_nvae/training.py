@@ -18,8 +18,8 @@ from mlvgm.training.averages import early_decay, update_average
 from mlvgm.training.input_noise import noisy_inputs
 from mlvgm.training.minibatches import check_data, minibatch
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
+from mlvgm_nvae.build import load_weights
 from mlvgm_nvae.card import write_card
-from mlvgm_nvae.config import load_weights
 from mlvgm_nvae.evaluation import evaluate
 from mlvgm_nvae.losses import balanced_kl, balancing_targets, bits_per_dimension
 from mlvgm_nvae.network import NVAE, build

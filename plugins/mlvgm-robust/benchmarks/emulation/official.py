@@ -12,7 +12,7 @@ from mlvgm.defence import Defence
 from mlvgm.noise import Keys
 from mlvgm_robust.attacks.hyperplane import to_hyperplane
 from mlvgm_robust.published.apgd import checkpoints
-from mlvgm_robust.published.autoattack import CE_BOUNDS, DLR_BOUNDS
+from mlvgm_robust.published.config import CE_BOUNDS, DLR_BOUNDS
 from mlvgm_robust.published.tasks import TASKS
 
 DRAWS, TASK = 32, TASKS["fashion"]

@@ -7,25 +7,25 @@ from mlvgm.plugins.descriptors import Component, Weights
 mlvgm_purifier = Component(
     summary="blur, L2 noise, encode, replace fine latents by prior draws, decode (arXiv 2412.03453)",
     factory="mlvgm_robust.purifiers.mlvgm:build",
-    config="mlvgm_robust.purifiers.mlvgm:MlvgmConfig",
+    config="mlvgm_robust.purifiers.config:MlvgmConfig",
     capabilities={"needs_generator": True, "needs_encoder": True, "differentiable": True},
 )
 noise_purifier = Component(
     summary="baseline: Gaussian noise of a fixed L2 norm, nothing else",
     factory="mlvgm_robust.purifiers.noise:build",
-    config="mlvgm_robust.purifiers.noise:NoiseConfig",
+    config="mlvgm_robust.purifiers.config:NoiseConfig",
     capabilities={"needs_generator": False, "differentiable": True},
 )
 blur_purifier = Component(
     summary="baseline: Gaussian blur, nothing else",
     factory="mlvgm_robust.purifiers.blur:build",
-    config="mlvgm_robust.purifiers.blur:BlurConfig",
+    config="mlvgm_robust.purifiers.config:BlurConfig",
     capabilities={"needs_generator": False, "differentiable": True},
 )
 no_purifier = Component(
     summary="baseline: images as they are",
     factory="mlvgm_robust.purifiers.none:build",
-    config="mlvgm_robust.purifiers.none:NoneConfig",
+    config="mlvgm_robust.purifiers.config:NoneConfig",
     capabilities={"needs_generator": False, "differentiable": True},
 )
 
@@ -35,67 +35,67 @@ _L2: dict[str, str | int | bool] = {**_GRADIENT, "norms": "L2"}
 apgd_ce = Component(
     summary="APGD on the cross-entropy (arXiv 2003.01690)",
     factory="mlvgm_robust.attacks.apgd_ce:build",
-    config="mlvgm_robust.attacks.apgd_ce:ApgdCeConfig",
+    config="mlvgm_robust.attacks.config:ApgdCeConfig",
     capabilities=_GRADIENT,
 )
 apgd_dlr = Component(
     summary="APGD on the difference of logits ratio (arXiv 2003.01690)",
     factory="mlvgm_robust.attacks.apgd_dlr:build",
-    config="mlvgm_robust.attacks.apgd_dlr:ApgdDlrConfig",
+    config="mlvgm_robust.attacks.config:ApgdDlrConfig",
     capabilities=_GRADIENT,
 )
 apgd_targeted = Component(
     summary="APGD on the targeted difference of logits ratio, likeliest classes in turn (arXiv 2003.01690)",
     factory="mlvgm_robust.attacks.apgd_t:build",
-    config="mlvgm_robust.attacks.apgd_t:ApgdTConfig",
+    config="mlvgm_robust.attacks.config:ApgdTConfig",
     capabilities=_GRADIENT,
 )
 fab_targeted = Component(
     summary="FAB, steps along the boundary to the likeliest classes in turn (arXiv 1907.02044)",
     factory="mlvgm_robust.attacks.fab_t:build",
-    config="mlvgm_robust.attacks.fab_t:FabTConfig",
+    config="mlvgm_robust.attacks.config:FabTConfig",
     capabilities=_GRADIENT,
 )
 square = Component(
     summary="Square, random search without gradients (arXiv 1912.00049)",
     factory="mlvgm_robust.attacks.square:build",
-    config="mlvgm_robust.attacks.square:SquareConfig",
+    config="mlvgm_robust.attacks.config:SquareConfig",
     capabilities={"norms": "Linf,L2", "access": "score", "minimum_classes": 2},
 )
 fgsm = Component(
     summary="FGSM, one step along the gradient or its sign (arXiv 1412.6572)",
     factory="mlvgm_robust.attacks.fgsm:build",
-    config="mlvgm_robust.attacks.fgsm:FgsmConfig",
+    config="mlvgm_robust.attacks.config:FgsmConfig",
     capabilities=_GRADIENT,
 )
 pgd = Component(
     summary="PGD, steps of one length projected into the ball, also in L1 (arXiv 1706.06083)",
     factory="mlvgm_robust.attacks.pgd:build",
-    config="mlvgm_robust.attacks.pgd:PgdConfig",
+    config="mlvgm_robust.attacks.config:PgdConfig",
     capabilities={**_GRADIENT, "norms": "Linf,L2,L1"},
 )
 deepfool = Component(
     summary="DeepFool, minimal norm by steps to the nearest linearised boundary (arXiv 1511.04599)",
     factory="mlvgm_robust.attacks.deepfool:build",
-    config="mlvgm_robust.attacks.deepfool:DeepFoolConfig",
+    config="mlvgm_robust.attacks.config:DeepFoolConfig",
     capabilities={**_GRADIENT, "norms": "Linf,L2,L1"},
 )
 carlini_wagner = Component(
     summary="Carlini & Wagner, minimal L2 norm by the weight of the margin searched for (arXiv 1608.04644)",
     factory="mlvgm_robust.attacks.carlini_wagner:build",
-    config="mlvgm_robust.attacks.carlini_wagner:CarliniWagnerConfig",
+    config="mlvgm_robust.attacks.config:CarliniWagnerConfig",
     capabilities={**_GRADIENT, "norms": "L2"},
 )
 fmn = Component(
     summary="FMN, minimal norm by a radius that shrinks and grows, also in L1 (arXiv 2102.12827)",
     factory="mlvgm_robust.attacks.fmn:build",
-    config="mlvgm_robust.attacks.fmn:FmnConfig",
+    config="mlvgm_robust.attacks.config:FmnConfig",
     capabilities={**_GRADIENT, "norms": "Linf,L2,L1"},
 )
 autoattack = Component(
     summary="APGD-CE, APGD-T, FAB-T, Square in turn on what still stands; autoattack:official is the original",
     factory="mlvgm_robust.attacks.autoattack:build",
-    config="mlvgm_robust.attacks.autoattack:AutoAttackConfig",
+    config="mlvgm_robust.attacks.config:AutoAttackConfig",
     capabilities=_GRADIENT,
     argument="version",
 )
@@ -103,33 +103,33 @@ autoattack = Component(
 published_deepfool = Component(
     summary="DeepFool as in the published evaluation, its bugs on switches (arXiv 2412.03453)",
     factory="mlvgm_robust.published.deepfool:build",
-    config="mlvgm_robust.published.deepfool:PublishedDeepFoolConfig",
+    config="mlvgm_robust.published.config:PublishedDeepFoolConfig",
     capabilities=_L2,
 )
 published_carlini_wagner = Component(
     summary="C&W as in the published evaluation, its bugs on switches (arXiv 2412.03453)",
     factory="mlvgm_robust.published.carlini_wagner:build",
-    config="mlvgm_robust.published.carlini_wagner:PublishedCarliniWagnerConfig",
+    config="mlvgm_robust.published.config:PublishedCarliniWagnerConfig",
     capabilities=_L2,
 )
 published_autoattack = Component(
     summary="a ladder of APGD-CE and APGD-DLR, then FAB: what the published evaluation calls AutoAttack",
     factory="mlvgm_robust.published.autoattack:build",
-    config="mlvgm_robust.published.autoattack:PublishedAutoAttackConfig",
+    config="mlvgm_robust.published.config:PublishedAutoAttackConfig",
     capabilities=_L2,
 )
 
 inversion = Component(
     summary="inversion by optimisation, each step a forward and a backward pass of the generator",
     factory="mlvgm_robust.encoders.inversion:build",
-    config="mlvgm_robust.encoders.inversion:InversionConfig",
+    config="mlvgm_robust.encoders.config:InversionConfig",
     capabilities={"differentiable": False},
 )
 
 transfer = Component(
     summary="runs another attack on the bare classifier and hands over what it found: transfer:apgd-ce",
     factory="mlvgm_robust.attacks.transfer:build",
-    config="mlvgm_robust.attacks.transfer:TransferConfig",
+    config="mlvgm_robust.attacks.config:TransferConfig",
     capabilities={"norms": "Linf,L2", "access": "classifier", "minimum_classes": 2},
     argument="attack",
 )
@@ -137,27 +137,27 @@ transfer = Component(
 torchattacks = Component(
     summary="an attack of PyPI's torchattacks: torchattacks:VMIFGSM?steps=20",
     factory="mlvgm_robust.attacks.torchattacks:build",
-    config="mlvgm_robust.attacks.torchattacks:TorchattacksConfig",
+    config="mlvgm_robust.attacks.torchattacks_config:TorchattacksConfig",
     capabilities={**_GRADIENT, "norms": "Linf,L2,L1"},
     argument="attack",
 )
 foolbox = Component(
     summary="an attack of PyPI's foolbox: foolbox:L2FMNAttack?steps=500",
     factory="mlvgm_robust.attacks.foolbox:build",
-    config="mlvgm_robust.attacks.foolbox:FoolboxConfig",
+    config="mlvgm_robust.attacks.foolbox_config:FoolboxConfig",
     capabilities={**_GRADIENT, "norms": "Linf,L2,L1"},
     argument="attack",
 )
 latent_target = Component(
     summary="moves the latents the purifier keeps to those of an image of another class",
     factory="mlvgm_robust.attacks.latent_target:build",
-    config="mlvgm_robust.attacks.latent_target:LatentTargetConfig",
+    config="mlvgm_robust.attacks.config:LatentTargetConfig",
     capabilities={**_GRADIENT, "needs_generator": True},
 )
 latent_drift = Component(
     summary="moves the latents the purifier keeps as far as it can",
     factory="mlvgm_robust.attacks.latent_drift:build",
-    config="mlvgm_robust.attacks.latent_drift:LatentDriftConfig",
+    config="mlvgm_robust.attacks.config:LatentDriftConfig",
     capabilities={**_GRADIENT, "needs_generator": True},
 )
 
@@ -170,7 +170,7 @@ train_trades = Component(
 a_vae_purifier = Component(
     summary="competitor: variational auto-encoder of the pooled image with a styled decoder (A-VAE, ECCV 2020)",
     factory="mlvgm_robust.competitors.a_vae.purifier:build",
-    config="mlvgm_robust.competitors.a_vae.purifier:AVAEConfig",
+    config="mlvgm_robust.competitors.a_vae.config:AVAEConfig",
     capabilities={"needs_generator": False, "differentiable": True},
     weights=(
         Weights(
@@ -191,7 +191,7 @@ train_a_vae = Component(
 nd_vae_purifier = Component(
     summary="competitor: noise, then a hierarchical VAE trained from attacked images to clean ones (ND-VAE)",
     factory="mlvgm_robust.competitors.nd_vae.purifier:build",
-    config="mlvgm_robust.competitors.nd_vae.purifier:NDVAEConfig",
+    config="mlvgm_robust.competitors.nd_vae.config:NDVAEConfig",
     capabilities={"needs_generator": False, "differentiable": True},
     weights=(
         Weights(
@@ -212,15 +212,15 @@ train_nd_vae = Component(
 bayes_alphas = Component(
     summary="Bayesian optimisation from five published starting points (arXiv 2412.03453), by optuna's GP sampler",
     factory="mlvgm_robust.choosing.bayes:build",
-    config="mlvgm_robust.choosing.bayes:BayesConfig",
+    config="mlvgm_robust.choosing.config:BayesConfig",
 )
 random_alphas = Component(
     summary="random search, and the study of whether monotone alphas defend better (arXiv 2412.03453)",
     factory="mlvgm_robust.choosing.random:build",
-    config="mlvgm_robust.choosing.random:RandomConfig",
+    config="mlvgm_robust.choosing.config:RandomConfig",
 )
 energy_alphas = Component(
     summary="replaces latents in the order of the attack they carry, against how much the decision needs them",
     factory="mlvgm_robust.choosing.energy:build",
-    config="mlvgm_robust.choosing.energy:EnergyConfig",
+    config="mlvgm_robust.choosing.config:EnergyConfig",
 )

@@ -6,7 +6,7 @@ from mlvgm.plugins.descriptors import Component, Recipe, Weights
 
 stylegan2_generator = Component(
     summary="StyleGAN2: one style a layer, official checkpoints, encoders into W+",
-    factory="mlvgm_stylegan.stylegan2.config:stylegan2",
+    factory="mlvgm_stylegan.stylegan2.build:stylegan2",
     config="mlvgm_stylegan.stylegan2.config:StyleGAN2Config",
     converter="mlvgm_stylegan.stylegan2.loaders.convert:convert",
     capabilities={"encodes": True},
@@ -43,7 +43,7 @@ stylegan2_generator = Component(
 
 stylegan3_generator = Component(
     summary="StyleGAN3 (translation and rotation equivariant), from official checkpoints",
-    factory="mlvgm_stylegan.stylegan3.config:stylegan3",
+    factory="mlvgm_stylegan.stylegan3.build:stylegan3",
     config="mlvgm_stylegan.stylegan3.config:StyleGAN3Config",
     converter="mlvgm_stylegan.stylegan3.loader:convert",
 )

@@ -7,26 +7,26 @@ from mlvgm.plugins.descriptors import Component, Weights
 fashion_mnist = Component(
     summary="Fashion-MNIST, 10 kinds of clothing, 32×32 grey; 2,000 test images are bundled",
     factory="mlvgm_vision.datasets.fashion_mnist:fashion_mnist",
-    config="mlvgm_vision.datasets.fashion_mnist:FashionMNISTConfig",
+    config="mlvgm_vision.datasets.config:FashionMNISTConfig",
 )
 
 image_folder = Component(
     summary="your own images, image-folder:PATH with PATH/CLASS/*.png, or without labels",
     factory="mlvgm_vision.datasets.image_folder:image_folder",
-    config="mlvgm_vision.datasets.image_folder:ImageFolderConfig",
+    config="mlvgm_vision.datasets.config:ImageFolderConfig",
     argument="path",
 )
 
 shapes = Component(
     summary="procedural coloured shapes with known factors, coarse to fine, and exact labels",
     factory="mlvgm_vision.datasets.shapes:shapes",
-    config="mlvgm_vision.datasets.shapes:ShapesConfig",
+    config="mlvgm_vision.datasets.config:ShapesConfig",
 )
 
 fashion_cnn = Component(
     summary="small residual classifier of Fashion-MNIST or of shapes, weights included",
     factory="mlvgm_vision.classifiers.shipped:fashion_cnn",
-    config="mlvgm_vision.classifiers.shipped:FashionCNNConfig",
+    config="mlvgm_vision.classifiers.config:FashionCNNConfig",
     weights=(
         Weights(
             name="fashion-mnist",
@@ -55,25 +55,25 @@ fashion_cnn = Component(
 timm_classifier = Component(
     summary="any classifier of timm, timm:NAME",
     factory="mlvgm_vision.classifiers.timm_model:timm_classifier",
-    config="mlvgm_vision.classifiers.timm_model:TimmConfig",
+    config="mlvgm_vision.classifiers.config:TimmConfig",
     argument="model",
 )
 
 imported_classifier = Component(
     summary="your own classifier, import:module:attribute",
     factory="mlvgm_vision.classifiers.imported:imported_classifier",
-    config="mlvgm_vision.classifiers.imported:ImportedConfig",
+    config="mlvgm_vision.classifiers.config:ImportedConfig",
     argument="target",
 )
 
 published_classifier = Component(
     summary="ResNet-50, VGG-11-BN or ResNeXt-50 with the head of arXiv 2412.03453, from the authors' checkpoints",
     factory="mlvgm_vision.classifiers.published:published_classifier",
-    config="mlvgm_vision.classifiers.published:PublishedClassifierConfig",
+    config="mlvgm_vision.classifiers.config:PublishedClassifierConfig",
 )
 
 train_fashion_cnn = Component(
     summary="trains fashion-cnn: AdamW, one-cycle rate, flips and shifts",
     factory="mlvgm_vision.training.fashion_cnn:trainer",
-    config="mlvgm_vision.training.fashion_cnn:FashionCNNTraining",
+    config="mlvgm_vision.training.training_config:FashionCNNTraining",
 )

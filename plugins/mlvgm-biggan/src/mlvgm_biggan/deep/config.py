@@ -1,4 +1,4 @@
-"""The ``biggan-deep`` generator: its configuration, and how it is built."""
+"""Options of the generator ``biggan-deep``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-from mlvgm.weights.load import assemble, load_weights
-from mlvgm.weights.options import read_options
-from mlvgm_biggan.deep.architecture import BigGANDeepArchitecture
-from mlvgm_biggan.deep.generator import BigGANDeepGenerator, BigGANDeepSampling
-from mlvgm_biggan.deep.loader import FORMAT, convert
-from mlvgm_biggan.deep.network import BigGANDeep
 
 
 class BigGANDeepConfig(BaseModel):
@@ -30,18 +23,3 @@ class BigGANDeepConfig(BaseModel):
         description="z is standard normal, or as in published samples: truncation × the standard normal within ±2",
     )
     label: int | None = Field(None, ge=0, description="class of every draw; null draws one for each")
-
-
-def biggan_deep(config: BigGANDeepConfig) -> BigGANDeepGenerator:
-    """The generator that ``config`` describes.
-
-    Raises:
-        InputError: the weights are missing, corrupt or of something else.
-        ConfigError: the label is not one of the classes.
-    """
-    file = load_weights(
-        config.weights, shipped=(), formats=(FORMAT,), convert=convert, options=read_options(config.config)
-    )
-    network = assemble(file, Path(config.weights), architecture=BigGANDeepArchitecture, network=BigGANDeep)
-    sampling = BigGANDeepSampling(config.truncation, config.noise, config.label)
-    return BigGANDeepGenerator(network, sampling=sampling)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
-from pydantic import Field
 
 from mlvgm.protocols.attack import Norm
-from mlvgm_robust.attacks.geometry import BallConfig, per_image, project, random_start, steepest
+from mlvgm_robust.attacks.geometry import per_image, project, random_start, steepest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,19 +19,6 @@ if TYPE_CHECKING:
 
 MOMENTUM = 0.75
 _RHO = 0.75
-
-
-class ApgdConfig(BallConfig):
-    """Options of APGD on one loss."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 20, "restarts": 1},
-        "standard": {"iterations": 100, "restarts": 1},
-        "rigorous": {"iterations": 200, "restarts": 5},
-    }
-
-    iterations: int = Field(100, ge=1, description="gradient steps in one restart")
-    restarts: int = Field(1, ge=1, description="random starts, each on the images that still stand")
 
 
 def checkpoints(iterations: int) -> tuple[int, ...]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlvgm.protocols.attack import AttackInfo, Norm
-from mlvgm_robust.attacks.apgd import ApgdConfig, ascend
+from mlvgm_robust.attacks.apgd import ascend
+from mlvgm_robust.attacks.config import ApgdCeConfig
 from mlvgm_robust.attacks.improver import Improver
 from mlvgm_robust.attacks.losses import cross_entropy, targeted_cross_entropy
 
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm_robust.attacks.incumbents import Incumbents
-
-
-class ApgdCeConfig(ApgdConfig):
-    """Options of APGD-CE."""
 
 
 @dataclass(frozen=True)

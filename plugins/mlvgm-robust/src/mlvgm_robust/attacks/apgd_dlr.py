@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlvgm.protocols.attack import AttackInfo, Norm
-from mlvgm_robust.attacks.apgd import ApgdConfig, ascend
+from mlvgm_robust.attacks.apgd import ascend
+from mlvgm_robust.attacks.config import ApgdDlrConfig
 from mlvgm_robust.attacks.improver import Improver
 from mlvgm_robust.attacks.losses import dlr, targeted_dlr
 
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm_robust.attacks.incumbents import Incumbents
-
-
-class ApgdDlrConfig(ApgdConfig):
-    """Options of APGD-DLR."""
 
 
 @dataclass(frozen=True)

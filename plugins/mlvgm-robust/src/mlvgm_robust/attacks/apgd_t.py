@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from mlvgm.protocols.attack import AttackInfo, Norm
 from mlvgm_robust.attacks.apgd import ascend
-from mlvgm_robust.attacks.geometry import BallConfig
+from mlvgm_robust.attacks.config import ApgdTConfig
 from mlvgm_robust.attacks.improver import Improver
 from mlvgm_robust.attacks.losses import targeted_dlr
 from mlvgm_robust.attacks.rivals import likeliest_rivals
@@ -19,20 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm_robust.attacks.incumbents import Incumbents
-
-
-class ApgdTConfig(BallConfig):
-    """Options of APGD-T."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 20, "restarts": 1, "classes": 2},
-        "standard": {"iterations": 100, "restarts": 1, "classes": 9},
-        "rigorous": {"iterations": 200, "restarts": 3, "classes": 9},
-    }
-
-    iterations: int = Field(100, ge=1, description="gradient steps for each class and restart")
-    restarts: int = Field(1, ge=1, description="random starts for each class")
-    classes: int = Field(9, ge=1, description="classes to try, likeliest first; all others where there are fewer")
 
 
 @dataclass(frozen=True)

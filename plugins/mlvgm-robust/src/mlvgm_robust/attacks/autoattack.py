@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo, Norm
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.apgd_dlr import ApgdDlr
 from mlvgm_robust.attacks.apgd_t import ApgdT
+from mlvgm_robust.attacks.config import AutoAttackConfig, Part
 from mlvgm_robust.attacks.fab_t import FabT
-from mlvgm_robust.attacks.geometry import BallConfig
 from mlvgm_robust.attacks.incumbents import Incumbents
 from mlvgm_robust.attacks.square import Square
 
@@ -21,34 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.target import Target
-
-Part = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab-t", "square"]
-
-
-class AutoAttackConfig(BallConfig):
-    """Options of AutoAttack."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 20, "restarts": 1, "classes": 1, "queries": 25},
-        "standard": {"iterations": 100, "restarts": 1, "classes": 9, "queries": 5000},
-        "rigorous": {"iterations": 200, "restarts": 3, "classes": 9, "queries": 10000},
-    }
-
-    version: Literal["native", "official"] = Field(
-        "native", description="native, or official: the original's code from PyPI's pyautoattack"
-    )
-    official_version: Literal["auto", "standard", "rand"] = Field(
-        "auto", description="official only: its suite; auto takes rand for a random defence"
-    )
-    iterations: int = Field(100, ge=1, description="steps of APGD and FAB for each class and restart")
-    restarts: int = Field(1, ge=1, description="random starts of each attack")
-    classes: int = Field(9, ge=1, description="classes APGD-T and FAB-T try; all others where there are fewer")
-    queries: int = Field(5000, ge=1, description="proposals of Square")
-    parts: tuple[Part, ...] | None = Field(
-        None,
-        min_length=1,
-        description="native only: attacks to run, in this order; default chooses by the number of classes",
-    )
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from pydantic import Field
 
 from mlvgm.protocols.attack import AttackContext, AttackInfo
 from mlvgm_robust.adam import Adam
+from mlvgm_robust.attacks.config import CarliniWagnerConfig
 from mlvgm_robust.attacks.deepfool import DeepFool, boundaries
 from mlvgm_robust.attacks.geometry import distance, inwards, per_image, random_start
 from mlvgm_robust.attacks.losses import margin, targeted_margin
-from mlvgm_robust.attacks.nearest import Nearest, NearestConfig
+from mlvgm_robust.attacks.nearest import Nearest
 from mlvgm_robust.attacks.rivals import likeliest_rivals
 
 if TYPE_CHECKING:
@@ -29,33 +29,6 @@ _FACTOR = 3
 # Loss has to fall by this factor from check to check, ten checks in a run, or the run is over.
 _PROGRESS, _CHECKS = 0.999, 10
 _TINY = 1e-12
-
-
-class CarliniWagnerConfig(NearestConfig):
-    """Options of Carlini & Wagner's attack."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 40, "searches": 4},
-        "standard": {"iterations": 100, "searches": 6},
-        "rigorous": {"iterations": 500, "searches": 9},
-    }
-
-    norm: Literal["L2"] = Field("L2", description="norm of the perturbation")
-    iterations: int = Field(100, ge=1, description="gradient steps for each c")
-    searches: int = Field(6, ge=1, description="values of c tried for each image")
-    c: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="first weight of the margin; default: enough for a linear model"
-    )
-    kappa: float = Field(0.0, ge=0, allow_inf_nan=False, description="margin by which the logits should be wrong")
-    step: float = Field(
-        2.0,
-        gt=0,
-        allow_inf_nan=False,
-        description="Adam's first step, in distances to a success; it falls to 0",
-    )
-    noise: float = Field(0.0, ge=0, allow_inf_nan=False, description="L2 norm of Gaussian noise on every start")
-    classes: int = Field(9, ge=1, description="boundaries that runs after the first start across, likeliest first")
-    early_abort: bool = Field(True, description="end the steps for a c once they can gain no more")
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
-
-from mlvgm.errors import ConfigError
 from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
+from mlvgm_robust.attacks.config import DeepFoolConfig
 from mlvgm_robust.attacks.geometry import distance, dual_norm, inwards, per_image, steepest
 from mlvgm_robust.attacks.gradients import gradients
 from mlvgm_robust.attacks.hyperplane import to_hyperplane
 from mlvgm_robust.attacks.losses import targeted_margin
-from mlvgm_robust.attacks.nearest import Nearest, NearestConfig
+from mlvgm_robust.attacks.nearest import Nearest
 from mlvgm_robust.attacks.rivals import likeliest_rivals
 
 if TYPE_CHECKING:
@@ -28,28 +25,6 @@ _TINY = 1e-12
 _MARGIN = 1e-4
 # Share of a step that is made inside the box, where a whole one saturates pixels for a linearisation too old by then.
 _SHARE = 0.5
-
-
-class DeepFoolConfig(NearestConfig):
-    """Options of DeepFool."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 20, "classes": 4},
-        "standard": {"iterations": 50, "classes": 9},
-        "rigorous": {"iterations": 200, "classes": 9},
-    }
-
-    norm: Norm = Field("L2", description="norm of the perturbation")
-    iterations: int = Field(50, ge=1, description="most steps")
-    classes: int = Field(9, ge=1, description="boundaries to look at, likeliest first; all where there are fewer")
-    overshoot: float = Field(0.02, ge=0, allow_inf_nan=False, description="relative length added to every step")
-    clip: bool = Field(True, description="stay in [0, 1]; off as published, where the harness refuses what leaves it")
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.norm == "L1" and not self.clip:
-            raise ConfigError("attack.clip=false: DeepFool in L1 takes pixels to the end of the box")
-        return self
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm.protocols.attack import AttackInfo, Norm
-from mlvgm_robust.attacks.geometry import BallConfig, distance, per_image, project, random_start
+from mlvgm_robust.attacks.config import FabTConfig
+from mlvgm_robust.attacks.geometry import distance, per_image, project, random_start
 from mlvgm_robust.attacks.hyperplane import to_hyperplane
 from mlvgm_robust.attacks.improver import Improver
 from mlvgm_robust.attacks.losses import difference, targeted_margin
@@ -23,25 +22,6 @@ if TYPE_CHECKING:
 
 
 _TINY = 1e-12
-
-
-class FabTConfig(BallConfig):
-    """Options of FAB-T."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 20, "restarts": 1, "classes": 2},
-        "standard": {"iterations": 100, "restarts": 1, "classes": 9},
-        "rigorous": {"iterations": 200, "restarts": 3, "classes": 9},
-    }
-
-    iterations: int = Field(100, ge=1, description="steps for each class and restart")
-    restarts: int = Field(1, ge=1, description="starts for each class: the image itself, then random ones")
-    classes: int = Field(9, ge=1, description="classes to try, likeliest first; all others where there are fewer")
-    alpha_max: float = Field(0.1, ge=0, le=1, description="largest pull towards the original image")
-    eta: float = Field(1.05, ge=1, description="overshoot over the linearised boundary")
-    beta: float = Field(
-        0.9, gt=0, lt=1, description="how far to stay from the image after a success; 1 would be no step back"
-    )
 
 
 @dataclass(frozen=True)

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
-from mlvgm_robust.attacks.geometry import BallConfig, project, steepest
+from mlvgm_robust.attacks.config import Direction, FgsmConfig
+from mlvgm_robust.attacks.geometry import project, steepest
 from mlvgm_robust.attacks.losses import cross_entropy, targeted_cross_entropy
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.target import Target
-
-Direction = Literal["gradient", "sign"]
-
-
-class FgsmConfig(BallConfig):
-    """Options of FGSM."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {}, "standard": {}, "rigorous": {}}
-
-    direction: Direction = Field(
-        "gradient", description="of the L2 step: the gradient, or its sign as in arXiv 2412.03453; Linf takes the sign"
-    )
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
+from mlvgm_robust.attacks.config import FmnConfig
 from mlvgm_robust.attacks.deepfool import DeepFool, boundaries
 from mlvgm_robust.attacks.geometry import distance, dual_norm, inwards, project, steepest
 from mlvgm_robust.attacks.losses import margin, targeted_margin
-from mlvgm_robust.attacks.nearest import Nearest, NearestConfig
+from mlvgm_robust.attacks.nearest import Nearest
 from mlvgm_robust.attacks.rivals import likeliest_rivals
 
 if TYPE_CHECKING:
@@ -23,23 +22,6 @@ if TYPE_CHECKING:
     from mlvgm.target import Target
 
 _TINY = 1e-12
-
-
-class FmnConfig(NearestConfig):
-    """Options of FMN."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 50, "restarts": 1},
-        "standard": {"iterations": 100, "restarts": 3},
-        "rigorous": {"iterations": 500, "restarts": 9},
-    }
-
-    norm: Norm = Field("L2", description="norm of the perturbation")
-    iterations: int = Field(100, ge=1, description="gradient steps in one restart")
-    restarts: int = Field(3, ge=1, description="starts, across the nearest boundary, the second nearest and so on")
-    step: float = Field(1.0, gt=0, allow_inf_nan=False, description="first step's L2 length; it falls as a cosine")
-    gamma: float = Field(0.05, gt=0, lt=1, description="first relative change of the radius; it falls as a cosine")
-    classes: int = Field(9, ge=1, description="boundaries to start across, likeliest first")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from mlvgm.noise import Keys, normal, uniform
 from mlvgm.protocols.attack import Norm
@@ -14,20 +13,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _TINY = 1e-12
-
-
-class BallConfig(BaseModel):
-    """The threat model, common to attacks within a given radius; those that can also work in L1 say so."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    norm: Literal["Linf", "L2"] = Field("L2", description="norm of the perturbation")
-    eps: float = Field(
-        1.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="radius of the ball, in units of [0, 1] pixels; 0 is the null control",
-    )
 
 
 def per_image(values: Tensor) -> Tensor:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from mlvgm.errors import InputError
 from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
-from mlvgm_robust.attacks.geometry import BallConfig, random_start
+from mlvgm_robust.attacks.config import LatentDriftConfig
+from mlvgm_robust.attacks.geometry import random_start
 from mlvgm_robust.attacks.incumbents import Incumbents
 from mlvgm_robust.attacks.latents import KeptLatents, steer
 
@@ -18,19 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.target import Target
-
-
-class LatentDriftConfig(BallConfig):
-    """Options of latent drift."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 20, "restarts": 1},
-        "standard": {"iterations": 100, "restarts": 2},
-        "rigorous": {"iterations": 200, "restarts": 5},
-    }
-
-    iterations: int = Field(100, ge=1, description="gradient steps in one restart")
-    restarts: int = Field(2, ge=1, description="random starts, each on the images that still stand")
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 
 from mlvgm.noise import Keys
 from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
-from mlvgm_robust.attacks.geometry import BallConfig
+from mlvgm_robust.attacks.config import LatentTargetConfig
 from mlvgm_robust.attacks.incumbents import Incumbents
 from mlvgm_robust.attacks.latents import KeptLatents, steer
 
@@ -20,20 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.target import Target
-
-
-class LatentTargetConfig(BallConfig):
-    """Options of latent target."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 20, "classes": 1, "samples": 64},
-        "standard": {"iterations": 100, "classes": 3, "samples": 256},
-        "rigorous": {"iterations": 200, "classes": 9, "samples": 1024},
-    }
-
-    iterations: int = Field(100, ge=1, description="gradient steps for each class")
-    classes: int = Field(3, ge=1, description="rival classes tried in turn, the nearest in latents first")
-    samples: int = Field(256, ge=1, description="generated images among which the goals are chosen")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from mlvgm.protocols.attack import AttackContext, Norm
 from mlvgm_robust.attacks.geometry import distance, per_image
@@ -25,16 +24,6 @@ _SUCCESS, _CONVINCING = 1 / 2, 2 / 3
 _STRETCHES = (1.0, 1.05, 1.1, 1.2, 1.4)
 # Against a random target a success by luck is too near: the way is followed beyond it, up to this multiple.
 _BEYOND = 2.0
-
-
-class NearestConfig(BaseModel):
-    """What the attacks with minimal norm have in common: no radius, and a last search along the way found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    bisections: int = Field(
-        10, ge=0, description="halvings of the way between image and success at the end; 0 as published"
-    )
 
 
 @dataclass

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
-from mlvgm_robust.attacks.geometry import BallConfig, inwards, per_image, project, random_start, steepest
+from mlvgm_robust.attacks.config import PgdConfig
+from mlvgm_robust.attacks.geometry import inwards, per_image, project, random_start, steepest
 from mlvgm_robust.attacks.incumbents import Incumbents
 from mlvgm_robust.attacks.losses import cross_entropy, targeted_cross_entropy
 
@@ -18,25 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.target import Target
-
-
-class PgdConfig(BallConfig):
-    """Options of PGD."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 20, "restarts": 1},
-        "standard": {"iterations": 100, "restarts": 1},
-        "rigorous": {"iterations": 200, "restarts": 5},
-    }
-
-    norm: Norm = Field("L2", description="norm of the perturbation")  # type: ignore[assignment]
-    iterations: int = Field(100, ge=1, description="gradient steps in one restart")
-    restarts: int = Field(1, ge=1, description="starts, each on the images that still stand")
-    step: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="length of a step; default 2.5 eps / iterations"
-    )
-    random_start: bool = Field(True, description="start on the sphere; without it the first start is the image itself")
-    share: float = Field(0.05, gt=0, le=1, description="L1 only: share of coordinates that move in one step")
 
 
 @dataclass(frozen=True)

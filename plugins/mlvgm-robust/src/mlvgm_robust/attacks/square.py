@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.attack import AttackInfo, Norm
-from mlvgm_robust.attacks.geometry import BallConfig, per_image
+from mlvgm_robust.attacks.config import SquareConfig
+from mlvgm_robust.attacks.geometry import per_image
 from mlvgm_robust.attacks.improver import Improver
 from mlvgm_robust.attacks.square_moves import first_guess, numbers_needed, propose, window_side
 
@@ -22,19 +21,6 @@ if TYPE_CHECKING:
 
 
 _BLOCK = 64  # proposals whose random numbers are drawn at once
-
-
-class SquareConfig(BallConfig):
-    """Options of Square."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"queries": 100, "restarts": 1},
-        "standard": {"queries": 5000, "restarts": 1},
-        "rigorous": {"queries": 10000, "restarts": 2},
-    }
-
-    queries: int = Field(5000, ge=1, description="proposals in one restart")
-    restarts: int = Field(1, ge=1, description="random starts, each on the images that still stand")
 
 
 @dataclass(frozen=True)

@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import TYPE_CHECKING
 
 from mlvgm.errors import ConfigError
 from mlvgm.harness import transferred
 from mlvgm.plugins.load import build as build_component
 from mlvgm.plugins.load import component, config_class
-from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo, Norm
+from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo
+from mlvgm_robust.attacks.config import TransferConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.target import Target
-
-
-class TransferConfig(BaseModel):
-    """Options of the transfer of another attack; norm and radius are that attack's own unless they are given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        name: {"budget": name} for name in ("demo", "standard", "rigorous")
-    }
-
-    attack: str = Field("apgd-ce", description="attack on the bare classifier, NAME or NAME:ARGUMENT")
-    budget: Literal["demo", "standard", "rigorous"] = Field("standard", description="that attack's preset of effort")
-    options: dict[str, Any] = Field({}, description="its other options, e.g. attack.options.iterations=50")
-    norm: Norm | None = Field(None, description="norm of the perturbation; default is the attack's own")
-    eps: float | None = Field(
-        None,
-        ge=0,
-        allow_inf_nan=False,
-        description="radius of the ball, in units of [0, 1] pixels; default is the attack's own, if any",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _complete(cls, given: Any) -> Any:
-        """The attack's own norm and radius where none are given, so that plans and records name them."""
-        if not isinstance(given, Mapping):
-            return given
-        name = given.get("attack", cls.model_fields["attack"].default)
-        if not isinstance(name, str):
-            return given
-        resolved = component("attacks", name)
-        fields = config_class(resolved).model_fields
-        if given.get("eps") is not None and "eps" not in fields:
-            raise ConfigError(f"attack 'transfer:{name}' takes no eps: it looks for the smallest perturbation")
-        if resolved.given:  # its defaults may hang on its argument
-            return given
-        own = {key: fields[key].default for key in ("norm", "eps") if key in fields and given.get(key) is None}
-        return {**given, **own}
 
 
 @dataclass(frozen=True)

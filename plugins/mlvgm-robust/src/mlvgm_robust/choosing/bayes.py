@@ -8,20 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import optuna
-from pydantic import BaseModel, ConfigDict, Field
 
 from mlvgm.protocols.alphas import AlphaProblem, Proposal, Propose, Trial
 from mlvgm_robust import alphas
-
-
-class BayesConfig(BaseModel):
-    """Options of Bayesian optimisation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    evaluations: int = Field(
-        100, ge=1, description="vectors that are tried, the five starting points included; 100 as published"
-    )
+from mlvgm_robust.choosing.config import BayesConfig
 
 
 def starting_points(count: int) -> tuple[Proposal, ...]:

@@ -8,22 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from mlvgm.noise import Keys
 from mlvgm.protocols.alphas import AlphaProblem, Measured, Proposal, Propose, Trial, purifier_of
+from mlvgm_robust.choosing.config import EnergyConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class EnergyConfig(BaseModel):
-    """Options of the choice by attack energy."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    evaluations: int = Field(10, ge=3, description="vectors that are tried; the learned ones try 100")
-    images: int = Field(64, ge=1, description="most images on which latents are measured, by single draws")
 
 
 @dataclass(frozen=True)

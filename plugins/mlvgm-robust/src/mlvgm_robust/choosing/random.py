@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.alphas import AlphaProblem, Proposal, Propose, Trial
-
-
-class RandomConfig(BaseModel):
-    """Options of the random search."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    evaluations: int = Field(512, ge=1, description="uniform vectors that are tried; 512 as published")
+from mlvgm_robust.choosing.config import RandomConfig
 
 
 @dataclass(frozen=True)

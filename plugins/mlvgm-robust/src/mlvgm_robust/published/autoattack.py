@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from mlvgm.protocols.attack import AttackContext, AttackInfo
 from mlvgm_robust.attacks.losses import cross_entropy, dlr
 from mlvgm_robust.published import fab
 from mlvgm_robust.published.apgd import ascend
-from mlvgm_robust.published.config import PublishedConfig
+from mlvgm_robust.published.config import CE_BOUNDS, DLR_BOUNDS, PublishedAutoAttackConfig
 from mlvgm_robust.published.found import Found
 from mlvgm_robust.published.switches import PUBLISHED, Switches
 
@@ -21,21 +19,7 @@ if TYPE_CHECKING:
 
     from mlvgm.target import Target
 
-CE_BOUNDS = (0.5, 1.0, 4.0)
-DLR_BOUNDS = (0.5, 2.0, 4.0)
 _MORE_THAN = 3
-
-
-class PublishedAutoAttackConfig(PublishedConfig):
-    """Options of the published AutoAttack. Its values are the same for all tasks, but for the classes."""
-
-    iterations: int = Field(64, ge=1, description="steps of APGD at each bound")
-    ce_bounds: tuple[float, ...] = Field(CE_BOUNDS, description="L2 bounds of APGD-CE, each if those before failed")
-    dlr_bounds: tuple[float, ...] = Field(DLR_BOUNDS, description="the same of APGD-DLR")
-    fab_iterations: int = Field(128, ge=0, description="steps of FAB; 0 leaves it out")
-    fab_classes: int | None = Field(
-        None, ge=1, description="boundaries FAB looks at, likeliest classes first; null: all, as published"
-    )
 
 
 @dataclass(frozen=True)

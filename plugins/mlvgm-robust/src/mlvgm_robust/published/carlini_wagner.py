@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 
 import torch
-from pydantic import Field
 
 from mlvgm.noise import normal
 from mlvgm.protocols.attack import AttackContext, AttackInfo
@@ -14,7 +13,7 @@ from mlvgm_robust.adam import Adam
 from mlvgm_robust.attacks.fgsm import Fgsm
 from mlvgm_robust.attacks.geometry import distance, per_image, steepest
 from mlvgm_robust.attacks.losses import margin
-from mlvgm_robust.published.config import PublishedConfig
+from mlvgm_robust.published.config import LARGEST_C, SMALLEST_C, PublishedCarliniWagnerConfig
 from mlvgm_robust.published.found import Found
 from mlvgm_robust.published.switches import PUBLISHED, Switches
 
@@ -24,21 +23,7 @@ if TYPE_CHECKING:
     from mlvgm.target import Target
 
 _INSIDE, _TINY = 1e-6, 1e-12
-_SMALLEST_C, _LARGEST_C = 0.1, 1000.0
 _ON_FAILURE, _ON_NEARER, _ON_FARTHER = 1.2, 0.8, 0.9
-
-
-class PublishedCarliniWagnerConfig(PublishedConfig):
-    """Options of the published C&W."""
-
-    c: float | None = Field(None, ge=_SMALLEST_C, le=_LARGEST_C, description="first weight of the loss; null: task's")
-    kappa: float | None = Field(None, ge=0, allow_inf_nan=False, description="confidence; null: the task's")
-    steps: int | None = Field(None, ge=1, description="most steps of a restart; null: the task's")
-    rate: float | None = Field(None, gt=0, allow_inf_nan=False, description="Adam's step; null: the task's")
-    restarts: int | None = Field(None, ge=1, description="runs, each with its own c; null: the task's")
-    window: int | None = Field(None, ge=1, description="losses in the mean that stops a restart; null: the task's")
-    start: float | None = Field(None, ge=0, allow_inf_nan=False, description="L2 of the FGSM start; null: the task's")
-    noise: float | None = Field(None, ge=0, allow_inf_nan=False, description="L2 of noise on it; null: the task's")
 
 
 @dataclass
@@ -112,7 +97,7 @@ class PublishedCarliniWagner:
             nearer = stored.succeeds & (stored.length < found.nearest.length[rows])
             found.record(stored.images, rows, stored.succeeds)
             factor = torch.where(nearer, _ON_NEARER, torch.where(stored.succeeds, _ON_FARTHER, _ON_FAILURE))
-            c[rows] = (c[rows] * factor).clamp(_SMALLEST_C, _LARGEST_C)
+            c[rows] = (c[rows] * factor).clamp(SMALLEST_C, LARGEST_C)
         return found.handed_over()
 
     def _search(self, found: Found, rows: Tensor, c: Tensor, context: AttackContext) -> _Stored:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from mlvgm.protocols.attack import AttackContext, AttackInfo
 from mlvgm_robust.attacks.deepfool import DeepFool, boundaries
 from mlvgm_robust.attacks.rivals import likeliest_rivals
-from mlvgm_robust.published.config import PublishedConfig
+from mlvgm_robust.published.config import PublishedDeepFoolConfig
 from mlvgm_robust.published.found import Found
 from mlvgm_robust.published.switches import PUBLISHED, Switches
 
@@ -18,14 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.target import Target
-
-
-class PublishedDeepFoolConfig(PublishedConfig):
-    """Options of the published DeepFool."""
-
-    classes: int | None = Field(None, ge=2, description="classes looked at, the predicted one included; null: task's")
-    overshoot: float | None = Field(None, ge=0, allow_inf_nan=False, description="of every step; null: the task's")
-    iterations: int | None = Field(None, ge=1, description="most steps; null: the task's")
 
 
 @dataclass(frozen=True)

@@ -8,36 +8,14 @@ from typing import TYPE_CHECKING, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from mlvgm.errors import ConfigError, InputError
+from mlvgm.errors import InputError
 from mlvgm.noise import Keys
+from mlvgm_robust.purifiers.config import BlurConfig
 from mlvgm_robust.purifiers.none import NoNoise, draws_per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-def odd_kernel(kernel: int | None) -> int | None:
-    """``kernel`` if it can be centred on a pixel.
-
-    Raises:
-        ConfigError: it is even.
-    """
-    if kernel is not None and kernel % 2 == 0:
-        raise ConfigError(f"blur kernel: expected an odd number of pixels, came {kernel}")
-    return kernel
-
-
-class BlurConfig(BaseModel):
-    """Options of the blur baseline."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sigma: float = Field(1.0, ge=0, le=64, description="standard deviation of the blur, pixels; 0 switches it off")
-    kernel: int | None = Field(None, ge=1, description="kernel side, odd, pixels; default reaches four sigma")
-
-    _odd = field_validator("kernel")(odd_kernel)
 
 
 def gaussian_blur(images: Tensor, sigma: float, kernel: int | None = None) -> Tensor:

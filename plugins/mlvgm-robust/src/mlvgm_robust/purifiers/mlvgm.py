@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys, Noise
 from mlvgm.protocols.generator import Encodes
 from mlvgm_robust import alphas
-from mlvgm_robust.purifiers.blur import gaussian_blur, odd_kernel
+from mlvgm_robust.purifiers.blur import gaussian_blur
+from mlvgm_robust.purifiers.config import MlvgmConfig
 from mlvgm_robust.purifiers.noise import ImageNoise, add_noise
 from mlvgm_robust.purifiers.none import draws_per_image
 
@@ -20,34 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.protocols.generator import Encoding
-
-
-class MlvgmConfig(BaseModel):
-    """Options of purification with a generator."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    blur: float = Field(0.0, ge=0, le=64, description="standard deviation of a Gaussian blur first, pixels; 0 is off")
-    blur_kernel: int | None = Field(None, ge=1, description="blur kernel side, odd, pixels; default reaches four sigma")
-    noise: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="L2 norm of noise added next, in units of [0, 1] pixels; 0 is off"
-    )
-    alphas: str | tuple[float, ...] = Field(
-        "cosine",
-        description="none, linear, cosine, constant:0.5, keep:6, or one number in [0, 1] a latent, coarse → fine",
-    )
-    attenuation: float = Field(1.0, ge=0, le=1, description="factor on all alphas")
-
-    _odd = field_validator("blur_kernel")(odd_kernel)
-
-    @field_validator("alphas")
-    @classmethod
-    def _schedule(cls, value: str | tuple[float, ...]) -> str | tuple[float, ...]:
-        if isinstance(value, str):
-            alphas.parse(value)
-        elif not all(0 <= alpha <= 1 for alpha in value):
-            raise ValueError(f"alphas: expected numbers in [0, 1], came {list(value)}")
-        return value
 
 
 @dataclass(frozen=True)

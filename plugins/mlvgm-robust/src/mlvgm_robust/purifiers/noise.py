@@ -5,25 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from mlvgm.box import to_box
 from mlvgm.noise import Keys, normal, row_numbers
+from mlvgm_robust.purifiers.config import NoiseConfig
 from mlvgm_robust.purifiers.none import draws_per_image
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-
-class NoiseConfig(BaseModel):
-    """Options of the noise baseline."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    norm: float = Field(
-        4.0, ge=0, allow_inf_nan=False, description="L2 norm of the noise in units of [0, 1] pixels; 0 switches it off"
-    )
 
 
 def add_noise(images: Tensor, direction: Tensor, norm: float) -> Tensor:

@@ -5,20 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict
-
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys, row_numbers
+from mlvgm_robust.purifiers.config import NoneConfig
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-
-class NoneConfig(BaseModel):
-    """Nothing to set."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)

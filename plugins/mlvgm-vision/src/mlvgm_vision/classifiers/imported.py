@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from torch import nn
 
 from mlvgm.attribute import import_attribute
 from mlvgm.errors import InputError
 from mlvgm.protocols.data import DataInfo
+from mlvgm_vision.classifiers.config import ImportedConfig
 from mlvgm_vision.classifiers.frozen import FrozenClassifier, checked
-
-
-class ImportedConfig(BaseModel):
-    """Which Python object is the classifier, and how its images are prepared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    target: str = Field(
-        description="module:attribute of an nn.Module (images → logits), or of a function without arguments that makes "
-        "one"
-    )
-    size: tuple[int, int] | None = Field(
-        None, description="height and width images are resized to, pixels; default: as they are"
-    )
-    mean: tuple[float, ...] = Field(
-        (0.0,), min_length=1, description="of the normalisation, for each channel or for all"
-    )
-    std: tuple[PositiveFloat, ...] = Field(
-        (1.0,), min_length=1, description="of the normalisation, for each channel or for all"
-    )
 
 
 def imported_classifier(config: ImportedConfig, *, data: DataInfo) -> FrozenClassifier:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torchvision import models
 
@@ -16,9 +14,8 @@ from mlvgm.protocols.data import DataInfo
 from mlvgm.weights.container import Container, Converted, tensors_of
 from mlvgm.weights.file import filled
 from mlvgm.weights.load import load_weights
+from mlvgm_vision.classifiers.config import Architecture, PublishedClassifierConfig
 from mlvgm_vision.classifiers.frozen import FrozenClassifier, checked
-
-Architecture = Literal["resnet50", "vgg11-bn", "resnext50"]
 
 # Where training code puts a state dict.
 _KEYS = ("state_dict", "model_state_dict", "model", "network", "net", "classifier")
@@ -29,17 +26,6 @@ _FIRST: dict[Architecture, str] = {
     "resnext50": "conv1.weight",
 }
 _SUMS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-
-
-class PublishedClassifierConfig(BaseModel):
-    """Which of the published networks, and its weights."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    architecture: Architecture = Field(
-        description="resnet50 (gender), vgg11-bn (identities) or resnext50 (cars), with the published head"
-    )
-    weights: str = Field(description="checkpoint of the classifier; read as plain data, nothing in it is executed")
 
 
 class Network(nn.Module):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 import mlvgm_vision
@@ -12,20 +11,9 @@ from mlvgm.errors import InputError
 from mlvgm.protocols.data import DataInfo
 from mlvgm.weights.container import Container, Converted, tensors_of
 from mlvgm.weights.load import load_weights
+from mlvgm_vision.classifiers.config import FashionCNNConfig
 from mlvgm_vision.classifiers.fashion_cnn import FashionCNN, fold
 from mlvgm_vision.classifiers.frozen import FrozenClassifier, checked
-
-
-class FashionCNNConfig(BaseModel):
-    """Which weights FashionCNN uses."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    weights: str | None = Field(
-        None,
-        description="name of weights that ship, or path of a file `mlvgm train classifier fashion-cnn` made; default: "
-        "those of the data set",
-    )
 
 
 def fashion_cnn(config: FashionCNNConfig, *, data: DataInfo) -> FrozenClassifier:

@@ -7,38 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from safetensors import SafetensorError
 from timm.data.config import resolve_model_data_config
 from torch import nn
 
 from mlvgm.errors import ConfigError, InputError, unknown
 from mlvgm.protocols.data import DataInfo
+from mlvgm_vision.classifiers.config import TimmConfig
 from mlvgm_vision.classifiers.frozen import FrozenClassifier, checked
-
-
-class TimmConfig(BaseModel):
-    """Which timm model, and with which weights."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str = Field(description="name of a timm model, for example resnet18.a1_in1k")
-    pretrained: bool = Field(
-        True, description="use the published weights, fetched once from the Hugging Face hub; ignored with a checkpoint"
-    )
-    checkpoint: Path | None = Field(None, description="file with fine-tuned weights (safetensors or PyTorch)")
-    num_classes: int | None = Field(
-        None,
-        ge=2,
-        description="classes of the checkpoint; default: those of the published weights, else of the data set",
-    )
-    size: tuple[int, int] | None = Field(
-        None, description="height and width images are resized to, pixels; default: what the model was trained at"
-    )
-    mean: tuple[float, float, float] | None = Field(None, description="of the normalisation; default: the model's own")
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = Field(
-        None, description="of the normalisation; default: the model's own"
-    )
 
 
 def timm_classifier(config: TimmConfig, *, data: DataInfo) -> FrozenClassifier:

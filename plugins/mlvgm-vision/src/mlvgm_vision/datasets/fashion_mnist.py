@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from mlvgm.errors import InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.protocols.data import DataInfo, Split
+from mlvgm_vision.datasets.config import FashionMNISTConfig
 from mlvgm_vision.datasets.fashion_mnist_files import find_full, get_full, locate
 from mlvgm_vision.datasets.fashion_mnist_sample import FOLDER, SAMPLES
 from mlvgm_vision.datasets.idx import read_idx
@@ -33,22 +32,6 @@ LABEL_NAMES = (
 )
 PADDING = 2
 VALIDATION = 5_000
-
-
-class FashionMNISTConfig(BaseModel):
-    """Where Fashion-MNIST comes from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    data_dir: Path | None = Field(
-        None,
-        description="folder with the four IDX files (or with a folder fashion-mnist that has them); searched first",
-    )
-    source: Literal["auto", "full", "sample"] = Field(
-        "auto",
-        description="full: all 70,000 images, downloaded if they are nowhere on this computer; sample: the 2,000 test "
-        "images that ship with the package; auto: the full set if it is on this computer, else the sample",
-    )
 
 
 class FashionMNIST:

@@ -4,49 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from mlvgm.errors import InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.protocols.data import DataInfo, Split
+from mlvgm_vision.datasets.config import ImageFolderConfig
 from mlvgm_vision.datasets.image_files import SUFFIXES, image_size, read_image
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 UNLABELLED = -1
-
-
-class ImageFolderConfig(BaseModel):
-    """Where the images are, and what they become."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: Path = Field(
-        description="folder PATH/CLASS/*.png, or PATH/*.png without labels; with folders named train, validation or "
-        "test in PATH each of these is a split, otherwise everything is the test split"
-    )
-    height: int | None = Field(
-        None, ge=1, description="images are resized to, pixels; default: all have one size already"
-    )
-    width: int | None = Field(None, ge=1, description="images are resized to, pixels; given together with height")
-    channels: Literal[1, 3] = Field(3, description="3 for colour, 1 for grey; images are converted")
-    classes: tuple[str, ...] | None = Field(
-        None, description="class folders in the order of the classifier's outputs; default: sorted by name"
-    )
-    licence: str = Field("unknown", description="SPDX identifier of the images' licence")
-
-    @model_validator(mode="after")
-    def _both_or_neither(self) -> Self:
-        if (self.height is None) != (self.width is None):
-            raise ValueError("height and width are given together")
-        return self
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        return None if self.height is None or self.width is None else (self.height, self.width)
 
 
 class ImageFolder:

@@ -6,26 +6,16 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from mlvgm.errors import InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.protocols.data import DataInfo, Split
+from mlvgm_vision.datasets.config import ShapesConfig
 from mlvgm_vision.datasets.shapes_drawing import draw
-from mlvgm_vision.datasets.shapes_factors import COMBINATIONS, FACTORS, SHAPE, Factor, factors_of, shuffled
+from mlvgm_vision.datasets.shapes_factors import FACTORS, SHAPE, Factor, factors_of, shuffled
 
 TEST, VALIDATION = 10_000, 4_800
-TRAIN = COMBINATIONS - TEST - VALIDATION
-
-
-class ShapesConfig(BaseModel):
-    """How large the images are, and how many there are to train on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: int = Field(32, ge=16, le=1024, description="height and width, pixels")
-    train: int = Field(TRAIN, ge=1, le=TRAIN, description="images of the train split, the first of all that there are")
 
 
 class Shapes:

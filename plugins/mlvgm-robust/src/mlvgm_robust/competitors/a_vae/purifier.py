@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, Field
-
 import mlvgm_robust
 from mlvgm.noise import Keys, Noise, normal
 from mlvgm_robust.competitors.a_vae.architecture import FILE
+from mlvgm_robust.competitors.a_vae.config import TEMPERATURE, AVAEConfig
 from mlvgm_robust.competitors.shapes import check_shape
 from mlvgm_robust.purifiers.none import draws_per_image
 
@@ -19,21 +18,8 @@ if TYPE_CHECKING:
 
     from mlvgm_robust.competitors.a_vae.network import AVAE
 
+
 # Of the published test.
-TEMPERATURE = 0.6
-
-
-class AVAEConfig(BaseModel):
-    """Options of the competitor A-VAE."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    weights: str = Field("fashion-mnist", description="shipped weights, or a file `mlvgm train purifier a-vae` wrote")
-    temperature: float = Field(
-        TEMPERATURE, ge=0, allow_inf_nan=False, description="factor on the standard deviations of the latent; 0 is off"
-    )
-
-
 @dataclass(frozen=True)
 class AVAEPurifier:
     """Average pooling, encode once an image, draw the latent of each purification, decode at full size.

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, Field
-
 import mlvgm_robust
 from mlvgm.noise import Keys, Noise, normal
 from mlvgm_robust.competitors.nd_vae.architecture import FILE
+from mlvgm_robust.competitors.nd_vae.config import NDVAEConfig
 from mlvgm_robust.competitors.nd_vae.training_data import noised
 from mlvgm_robust.competitors.shapes import check_shape
 from mlvgm_robust.purifiers.none import draws_per_image
@@ -19,17 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm_robust.competitors.nd_vae.network import NDVAE
-
-
-class NDVAEConfig(BaseModel):
-    """Options of the competitor ND-VAE."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    weights: str = Field("fashion-mnist", description="shipped weights, or a file `mlvgm train purifier nd-vae` wrote")
-    std: float = Field(
-        0.15, ge=0, allow_inf_nan=False, description="standard deviation of the noise that is added first; 0 is off"
-    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,41 @@
+"""The ``nvae`` generator: how it is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mlvgm_nvae
+from mlvgm.weights import load as core
+from mlvgm_nvae.config import NVAEConfig
+from mlvgm_nvae.fold import fold
+from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
+from mlvgm_nvae.loaders.containers import convert
+from mlvgm_nvae.network import NVAE
+from mlvgm_nvae.weights import FORMAT, network_of
+
+
+def nvae(config: NVAEConfig) -> HierarchicalGenerator:
+    """The generator that ``config`` describes, folded for evaluation.
+
+    Raises:
+        InputError: the weights are missing, corrupt or of something else.
+    """
+    model = fold(load_weights(config.weights, temperature=config.temperature))
+    return HierarchicalGenerator(model, sampling=HierarchicalSampling(config.temperature, config.likelihood))
+
+
+def load_weights(name: str, *, temperature: float | None = None) -> NVAE:
+    """The network called ``name``: a shipped name or a path.
+
+    Args:
+        name: see :class:`NVAEConfig`.
+        temperature: which batch-norm statistics to take from a checkpoint that holds several.
+
+    Raises:
+        InputError: nothing has that name, or the file is not usable.
+    """
+    options = {} if temperature is None else {"temperature": temperature}
+    content = core.load_weights(
+        name, shipped=mlvgm_nvae.nvae.weights, formats=(FORMAT,), convert=convert, options=options
+    )
+    return network_of(content, Path(name))
