@@ -1,0 +1,60 @@
+"""Which tests are numerical, and two options for them: other rounding, and how much of the tolerances is used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import tolerance
+from jitter import jitter
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("portability")
+    group.addoption("--jitter", type=int, metavar="SEED", help="move every loaded weight by a rounding (jitter.py)")
+    group.addoption("--margins", action="store_true", help="the largest difference / tolerance of each test file")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if vars(getattr(item, "module", object())).get("close") is tolerance.close:
+            item.add_marker(pytest.mark.numerical)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _jittered_weights(request: pytest.FixtureRequest) -> Iterator[None]:
+    seed = request.config.getoption("--jitter")
+    if seed is None:
+        yield
+        return
+    with jitter(seed):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _margins(request: pytest.FixtureRequest) -> Iterator[None]:
+    request.config.stash[_LARGEST] = found = dict[str, float]()
+    used = tolerance.used
+
+    def noted(*args: Any, **options: Any) -> float:
+        share = used(*args, **options)
+        file = os.environ["PYTEST_CURRENT_TEST"].partition("::")[0]
+        found[file] = max(found.get(file, 0.0), share)
+        return share
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tolerance, "used", noted)
+        yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.getoption("--margins"):
+        terminalreporter.section("largest difference as a share of the tolerance")
+        for file, share in sorted(config.stash.get(_LARGEST, {}).items(), key=lambda entry: -entry[1]):
+            terminalreporter.write_line(f"{share:8.4f}  {file}")
+
+
+_LARGEST = pytest.StashKey[dict[str, float]]()
