@@ -20,7 +20,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if vars(getattr(item, "module", object())).get("close") is tolerance.close:
+        rounds = getattr(getattr(item, "module", None), "close", None) is tolerance.close
+        if rounds and item.get_closest_marker("exact") is None:
             item.add_marker(pytest.mark.numerical)
 
 
@@ -41,7 +42,7 @@ def _margins(request: pytest.FixtureRequest) -> Iterator[None]:
 
     def noted(*args: Any, **options: Any) -> float:
         share = used(*args, **options)
-        file = os.environ["PYTEST_CURRENT_TEST"].partition("::")[0]
+        file = os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[0]
         found[file] = max(found.get(file, 0.0), share)
         return share
 
@@ -54,7 +55,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if config.getoption("--margins"):
         terminalreporter.section("largest difference as a share of the tolerance")
         for file, share in sorted(config.stash.get(_LARGEST, {}).items(), key=lambda entry: -entry[1]):
-            terminalreporter.write_line(f"{share:8.4f}  {file}")
+            terminalreporter.write_line(f"{share:8.4g}  {file}")
 
 
 _LARGEST = pytest.StashKey[dict[str, float]]()

@@ -27,7 +27,7 @@ def _moved(name: str, tensor: Any, seed: int) -> Any:
         return tensor
     draws = torch.Generator().manual_seed(seed + (crc32(name.encode()) << 16))
     signs = 2 * torch.randint(0, 2, tensor.shape, generator=draws) - 1
-    return (tensor.detach().double() * (1 + 2.0**-24 * signs)).float()
+    return (tensor.detach().double() * (1 + 2.0**-24 * signs.double())).float()
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -29,7 +28,3 @@ def written(state: dict[str, Tensor], folder: Path, *, config: str | None = None
 def decoded(generator: BigGANDeepGenerator, z: Tensor, classes: Tensor, *, truncation: float) -> Tensor:
     latents = Latents((z,) * len(generator.latents), condition=generator.embed_classes(classes))
     return 2 * generator.with_sampling(truncation=truncation).decode(latents) - 1
-
-
-def close(ours: Tensor, reference: Tensor) -> None:
-    torch.testing.assert_close(ours, reference, atol=1e-5, rtol=1e-5)

@@ -12,6 +12,7 @@ from mlvgm_biggan.biggan.architecture import BigGANArchitecture
 from mlvgm_biggan.biggan.generator import BigGANGenerator, BigGANSampling, EncodingBigGANGenerator
 from mlvgm_biggan.biggan.network import BigGAN, build
 from mlvgm_biggan.encoder.light import LightEncoder, LightEncoderArchitecture, build_encoder
+from tolerance import close
 
 HIERARCHICAL = BigGANArchitecture(
     chunks=(3, 2, 4), classes=5, embedding=3, widths=(12, 8, 8), attention=(0,), image_channels=1
@@ -69,10 +70,6 @@ def pictures(generator: EncodingBigGANGenerator, rows: int) -> Tensor:
 def ramp(generator: BigGANGenerator) -> list[float]:
     count = len(generator.latents)
     return [(i + 1) / (count + 1) for i in range(count)]
-
-
-def close(ours: Tensor, other: Tensor) -> None:
-    torch.testing.assert_close(ours, other, atol=1e-5, rtol=1e-5)
 
 
 def all_close(ours: Latents, other: Latents) -> None:

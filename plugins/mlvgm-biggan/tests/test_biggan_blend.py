@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_biggans import GENERATORS, all_close, close, every, keys, pictures, ramp
+from small_biggans import GENERATORS, all_close, every, keys, pictures, ramp
 
 from mlvgm.latents import Latents
 from mlvgm_biggan.biggan.generator import EncodingBigGANGenerator
+from tolerance import close
 
 
 @every

@@ -20,6 +20,7 @@ from mlvgm.latents import Latents
 from mlvgm.weights.container import Container
 from mlvgm_biggan.biggan.generator import BigGANGenerator
 from mlvgm_biggan.biggan.loader import convert
+from tolerance import GRADIENT, close
 
 VARIANTS = {
     "hierarchical": Options(),
@@ -65,7 +66,7 @@ def test_images_are_those_of_the_slow_evaluation(options: Options, tmp_path: Pat
     generator, (z, classes) = load(state, options, tmp_path), inputs(options)
     expected = expected_images(state, options, z, classes)
     assert expected.std() > 0.1 and expected.abs().max() < 1
-    torch.testing.assert_close(decoded(generator, z, classes), expected, atol=1e-5, rtol=1e-5)
+    close(decoded(generator, z, classes), expected)
     assert generator.image.shape == (3, *(2 * [options.bottom_width * 2**options.blocks]))
     assert generator.classes == options.n_classes
     assert len(generator.latents) == (options.blocks + 1 if options.hier else 1)
@@ -84,7 +85,7 @@ def test_both_flavours_of_batch_norm_are_the_same_function(tmp_path: Path, golde
         path = tmp_path / "weights.safetensors"
         save_file(state, path)
         generator = mlvgm.load("generators/biggan", weights=str(path))
-        torch.testing.assert_close(decoded(generator, io["z"], io["labels"]), io["img"], atol=1e-5, rtol=0)
+        close(decoded(generator, io["z"], io["labels"]), io["img"])
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
@@ -94,7 +95,7 @@ def test_pytorch_files_are_read(wrapped: bool, tmp_path: Path) -> None:
     torch.save({"G_ema": OrderedDict(state), "itr": 7} if wrapped else OrderedDict(state), tmp_path / "G_ema.pth")
     generator = mlvgm.load("generators/biggan", weights=str(tmp_path / "G_ema.pth"))
     expected = expected_images(state, options, z, classes)
-    torch.testing.assert_close(decoded(generator, z, classes), expected, atol=1e-5, rtol=1e-5)
+    close(decoded(generator, z, classes), expected)
 
 
 def test_loading_draws_nothing(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_half_precision_and_further_singular_values_are_read(tmp_path: Path) -> 
     expected = expected_images(state, options, z, classes)
     generator = load(state, options, tmp_path)
     assert generator.embed_classes(classes).dtype == torch.float32
-    torch.testing.assert_close(decoded(generator, z, classes), expected, atol=1e-5, rtol=1e-5)
+    close(decoded(generator, z, classes), expected)
 
 
 def test_other_families_are_left_to_others() -> None:
@@ -192,5 +193,5 @@ def test_eps_of_the_power_step_is_a_lower_bound_of_norms(tmp_path: Path) -> None
     state["blocks.0.0.conv1.weight"] *= 1e-3
     z, classes = inputs(options)
     ours = decoded(load(state, options, tmp_path), z, classes)
-    torch.testing.assert_close(ours, expected_images(state, options, z, classes), atol=1e-4, rtol=0)
+    close(ours, expected_images(state, options, z, classes), depth=GRADIENT)
     assert (ours - expected_images(state, replace(options, SN_eps=1e-6), z, classes)).abs().max() > 1e-2

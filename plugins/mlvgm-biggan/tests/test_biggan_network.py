@@ -13,6 +13,7 @@ from mlvgm_biggan.biggan.architecture import BigGANArchitecture, light
 from mlvgm_biggan.biggan.attention import SelfAttention
 from mlvgm_biggan.biggan.network import BigGAN, build
 from mlvgm_biggan.biggan.spectral_norm import fold, power_step, spectral_norm
+from tolerance import LAYER, close
 
 SMALL = BigGANArchitecture(
     chunks=(3, 2, 4), classes=5, embedding=3, widths=(12, 8, 8), attention=(1,), image_channels=1
@@ -40,7 +41,7 @@ def test_the_same_seed_builds_the_same_network() -> None:
     assert not torch.equal(first["seed.parametrizations.weight.0.u"], other["seed.parametrizations.weight.0.u"])
     assert torch.equal(torch.get_rng_state(), before)
     weight = build(SMALL, seed=0).blocks[0].convolution2.weight.flatten(1)
-    torch.testing.assert_close(weight @ weight.T, torch.eye(8), atol=1e-5, rtol=0)  # orthogonal
+    close(weight @ weight.T, torch.eye(8))  # orthogonal
 
 
 def test_spectral_norm_is_on_every_layer_but_the_embedding() -> None:
@@ -69,9 +70,9 @@ def test_power_steps_against_the_singular_value_decomposition() -> None:
     for _ in range(200):
         sigma, u = power_step(matrix, u, eps=1e-12)
     left, values, right = torch.linalg.svd(matrix.detach())
-    torch.testing.assert_close(sigma.detach(), values[0])
+    close(sigma.detach(), values[0])
     (gradient,) = torch.autograd.grad(sigma, matrix)
-    torch.testing.assert_close(gradient, torch.outer(left[:, 0], right[0]), atol=1e-8, rtol=0)
+    close(gradient, torch.outer(left[:, 0], right[0]))
 
 
 def test_evaluation_repeats_itself_and_training_moves_the_vectors() -> None:
@@ -111,10 +112,8 @@ def test_training_uses_the_statistics_of_the_batch() -> None:
     seen: dict[str, Tensor] = {}
     network.blocks[0].norm1.norm.register_forward_hook(lambda *call: seen.update(before=call[1][0], after=call[2]))
     network(chunks, network.embed(classes))
-    torch.testing.assert_close(seen["after"].mean((0, 2, 3)), torch.zeros(12), atol=1e-5, rtol=0)
-    torch.testing.assert_close(
-        network.blocks[0].norm1.norm.running_mean, 0.1 * seen["before"].detach().mean((0, 2, 3)), atol=1e-6, rtol=0
-    )
+    close(seen["after"].mean((0, 2, 3)), torch.zeros(12), scale=seen["after"].abs().max().item())
+    close(network.blocks[0].norm1.norm.running_mean, 0.1 * seen["before"].detach().mean((0, 2, 3)), depth=LAYER)
 
 
 def test_gradients_reach_every_parameter() -> None:
@@ -144,7 +143,7 @@ def test_rows_may_be_shared() -> None:
     shared = network(chunks, condition)
     repeated = [chunk.repeat_interleave(6 // len(chunk), 0) for chunk in chunks]
     assert shared.shape == (6, 1, 16, 16)
-    torch.testing.assert_close(shared, network(repeated, condition.repeat_interleave(3, 0)))
+    close(shared, network(repeated, condition.repeat_interleave(3, 0)))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from mlvgm_biggan.biggan.training_config import BigGANTrainingConfig
 from mlvgm_biggan.biggan.training_data import draw
 from mlvgm_biggan.biggan.training_statistics import standing_statistics
 from mlvgm_biggan.biggan.weights import assemble
+from tolerance import close
 
 OPTIONS: Mapping[str, object] = {
     "architecture": ARCHITECTURE,
@@ -78,6 +79,7 @@ def test_classes_are_learned_and_the_files_are_complete(tmp_path: Path) -> None:
     assert discriminator.architecture.widths == (8, 16)
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("stop", [5, 7])
 def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, stop: int) -> None:
     whole = run(tmp_path / "whole", flips=True)
@@ -128,8 +130,8 @@ def test_standing_statistics_are_means_over_the_batches() -> None:
         seed = network.seed(chunks[0]).reshape(10, 16, 16).transpose(0, 1).flatten(1)
         means.append(seed.mean(1))
         variances.append(seed.var(1))
-    torch.testing.assert_close(norm.running_mean, torch.stack(means).mean(0))
-    torch.testing.assert_close(norm.running_var, torch.stack(variances).mean(0))
+    close(norm.running_mean, torch.stack(means).mean(0))
+    close(norm.running_var, torch.stack(variances).mean(0))
     assert norm.momentum == momentum and not network.training
 
 
@@ -137,7 +139,7 @@ def test_draws_are_standard_normal_and_classes_uniform() -> None:
     chunks, classes = draw(ARCHITECTURE, Keys.of(seed=0, purpose="test", samples=[0]), count=4000, device="cpu")
     assert [tuple(chunk.shape) for chunk in chunks] == [(4000, 3), (4000, 2)]
     z = torch.cat(chunks, 1)
-    torch.testing.assert_close(z.T.cov(), torch.eye(5), atol=0.08, rtol=0)
+    assert (z.T.cov() - torch.eye(5)).abs().max() < 0.08
     assert classes.bincount(minlength=2).tolist() == pytest.approx([2000, 2000], abs=150)
 
 

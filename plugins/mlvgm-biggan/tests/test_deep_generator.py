@@ -18,6 +18,7 @@ from mlvgm_biggan.deep.architecture import BigGANDeepArchitecture
 from mlvgm_biggan.deep.generator import BigGANDeepGenerator, BigGANDeepSampling
 from mlvgm_biggan.deep.loader import convert
 from mlvgm_biggan.deep.network import BigGANDeep
+from tolerance import GRADIENT, close
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +32,6 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> BigGANDeepGenerator:
 
 def keys(samples: int, seed: int = 0) -> Keys:
     return Keys.of(seed=seed, purpose="test", samples=range(samples))
-
-
-def close(ours: torch.Tensor, other: torch.Tensor) -> None:
-    torch.testing.assert_close(ours, other, atol=1e-5, rtol=1e-5)
 
 
 def test_specs_and_capabilities(generator: BigGANDeepGenerator) -> None:
@@ -97,7 +94,7 @@ def test_noise_of_published_samples(generator: BigGANDeepGenerator) -> None:
     latents = published.to_latents(noise)
     assert 0.79 < latents.values[0].abs().max() <= 0.8 and all(v is latents.values[0] for v in latents.values)
     back = published.to_noise(latents)
-    torch.testing.assert_close(back.of(3), noise.of(3), atol=1e-4, rtol=1e-4)
+    close(back.of(3), noise.of(3), depth=GRADIENT)
     with pytest.raises(InputError, match="beyond truncation"):
         published.to_noise(generator.to_latents(noise))
 

@@ -18,6 +18,7 @@ from mlvgm.latents import Latents
 from mlvgm.noise import Keys
 from mlvgm_biggan.biggan.generator import BigGANGenerator
 from mlvgm_biggan.biggan.spectral_norm import power_step
+from tolerance import GRADIENT, LAYER, close
 
 Io = dict[str, Tensor]
 
@@ -57,10 +58,6 @@ def decode(generator: BigGANGenerator, z: Tensor, condition: Tensor) -> Tensor:
     return 2 * generator.decode(Latents(chunks, condition=condition.expand(len(z), -1))) - 1
 
 
-def close(ours: Tensor, reference: Tensor) -> None:
-    torch.testing.assert_close(ours, reference, atol=1e-5, rtol=0)
-
-
 def test_images(generator: BigGANGenerator, io: Io) -> None:
     close(decode(generator, io["z"], generator.embed_classes(labels(io))), io["img"])
 
@@ -80,7 +77,7 @@ def chunks(generator: BigGANGenerator, z: Tensor) -> tuple[Tensor, ...]:
 
 def test_embeddings_of_classes(generator: BigGANGenerator, io: Io) -> None:
     expected = io["embed"] if "embed" in io else io["embed_class0"].expand(2, -1)
-    assert torch.equal(generator.embed_classes(labels(io)), expected)
+    close(generator.embed_classes(labels(io)), expected, depth=LAYER)
 
 
 def test_a_condition_between_two_classes(golden: Callable[[str], Path]) -> None:
@@ -92,7 +89,7 @@ def test_a_condition_between_two_classes(golden: Callable[[str], Path]) -> None:
 def test_bigbigan_draws_are_of_class_0_in_the_papers_range(golden: Callable[[str], Path]) -> None:
     generator, io = load(golden("bigbigan")), load_file(golden("bigbigan") / "io.safetensors")
     noise = generator.draw_noise(Keys.of(seed=0, purpose="test", samples=range(50)))
-    assert torch.equal(noise.condition, io["embed_class0"].expand(50, -1))
+    close(noise.condition, io["embed_class0"].expand(50, -1), depth=LAYER)
     given = replace(noise[:1], values=chunks(generator, io["z"][:1]))
     close(generator.generate(given).clamp(0, 1), io["decoded01_first"])
 
@@ -114,7 +111,7 @@ def test_gradient(generator: BigGANGenerator, io: Io) -> None:
     z = io["z"][:1].clone().requires_grad_()
     image = decode(generator, z, generator.embed_classes(labels(io)[:1]))
     (gradient,) = torch.autograd.grad((image * io["grad_target"]).mean(), z)
-    torch.testing.assert_close(gradient, io["grad_dz"], atol=1e-8, rtol=1e-4)
+    close(gradient, io["grad_dz"], depth=GRADIENT)
 
 
 def test_the_slow_reference_agrees(folder: Path, state: Io, io: Io) -> None:
@@ -136,8 +133,8 @@ def test_spectral_norm_takes_one_power_step_and_is_not_exact(
     theirs = {"linear": "linear", "b0conv1": "blocks.0.0.conv1"}[layer]
     ours = {"linear": generator.network.seed, "b0conv1": generator.network.blocks[0].convolution1}[layer]
     stored, expected = state[f"{theirs}.weight"], io[f"sn_sigma_{layer}"][0]
-    torch.testing.assert_close(power_step(stored.flatten(1), state[f"{theirs}.u0"], eps=1e-6)[0], expected)
-    torch.testing.assert_close(ours.weight, stored / expected)
+    close(power_step(stored.flatten(1), state[f"{theirs}.u0"], eps=1e-6)[0], expected)
+    close(ours.weight, stored / expected)
     exact = torch.linalg.matrix_norm(stored.flatten(1), 2)
     assert abs(exact - expected) > 1e-3  # neither the top singular value …
     assert abs(state[f"{theirs}.sv0"] - expected) > 1e-3  # … nor what was logged

@@ -9,13 +9,15 @@ from scipy import stats
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys, normal
 from mlvgm_biggan.truncation import truncate, untruncate
+from tolerance import LAYER, close
 
 
 @pytest.mark.parametrize("threshold", [0.04, 0.5, 2.0, 5.0])
 def test_it_maps_quantiles_to_quantiles(threshold: float) -> None:
     noise = torch.linspace(-4.5, 4.5, 91, dtype=torch.float64)
     expected = stats.truncnorm.ppf(stats.norm.cdf(noise.numpy()), -threshold, threshold)
-    torch.testing.assert_close(truncate(noise, threshold), torch.from_numpy(expected), atol=1e-9, rtol=1e-9)
+    # Where the density is small, a rounding of the probability moves its quantile far.
+    close(truncate(noise, threshold), torch.from_numpy(expected), depth=LAYER, scale=1 / stats.norm.pdf(4.5))
 
 
 def test_draws_have_the_truncated_distribution() -> None:
@@ -30,7 +32,7 @@ def test_extremes_stay_finite_and_are_symmetric(threshold: float) -> None:
     made = truncate(noise, threshold)
     assert made.isfinite().all() and torch.equal(made, -made.flip(0))
     assert (made.diff() >= 0).all() and made.abs().max() <= threshold + 1e-6
-    torch.testing.assert_close(untruncate(made, threshold)[2:5], noise[2:5])
+    close(untruncate(made, threshold)[2:5], noise[2:5])
 
 
 def test_gradients_equal_finite_differences() -> None:

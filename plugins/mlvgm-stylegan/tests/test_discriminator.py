@@ -21,6 +21,7 @@ from mlvgm_stylegan.stylegan2.discriminator import (
     light_discriminator,
     minibatch_deviations,
 )
+from tolerance import close
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden" / "stylegan2_ada"
 
@@ -48,9 +49,9 @@ def test_logits_of_the_official_discriminator() -> None:
     model = Discriminator(architecture)
     tensors = load_file(GOLDEN / "weights_D.safetensors")
     model.load_state_dict(official(tensors, sides=sides[:-1]))
-    torch.testing.assert_close(tensors["b8.resample_filter"], model.blocks[0].skip.filter)
+    close(tensors["b8.resample_filter"], model.blocks[0].skip.filter)
     io = load_file(GOLDEN / "io.safetensors")
-    torch.testing.assert_close(model(io["img_const"]), io["D_logits"].squeeze(1), atol=1e-5, rtol=1e-5)
+    close(model(io["img_const"]), io["D_logits"].squeeze(1))
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
@@ -70,7 +71,7 @@ def test_one_strided_convolution_filters_convolves_and_halves(kernel: int, filte
             blurred += taps[size - 1 - i] * taps[size - 1 - j] * padded[:, :, i : i + rows, j : j + rows]
     expected = F.conv2d(blurred, layer.weight / (2 * kernel**2) ** 0.5, stride=2)
     assert expected.shape == (2, 3, 4, 4)
-    torch.testing.assert_close(layer(images), expected)
+    close(layer(images), expected)
 
 
 def test_minibatch_deviations_group_every_nth_image() -> None:
@@ -82,7 +83,7 @@ def test_minibatch_deviations_group_every_nth_image() -> None:
         for part in range(2):
             values = features[group, 2 * part : 2 * part + 2]
             expected = (values.var(0, correction=0) + 1e-8).sqrt().mean()
-            torch.testing.assert_close(found[image, part], expected.expand(2, 3))
+            close(found[image, part], expected.expand(2, 3))
     assert minibatch_deviations(features[:3], group=4, channels=1).shape == (3, 1, 2, 3)
 
 

@@ -28,6 +28,7 @@ from mlvgm_stylegan.stylegan2.discriminator import (
 )
 from mlvgm_stylegan.stylegan2.network import StyleGAN2, build
 from mlvgm_stylegan.stylegan2.weights import assemble, contents
+from tolerance import LAYER, close
 
 ARCHITECTURE = StyleGAN2Architecture(z_dim=6, w_dim=5, channels=(8, 6), image_channels=1, mapping_layers=2, noise=False)
 OPTIONS = {"batch": 8, "widths": (8, 8), "kept": 4, "hidden": 16, "warmup_steps": 2}
@@ -94,11 +95,13 @@ def test_reconstructions_and_styles_get_better_and_the_files_are_complete(
         plain = ((model.synthesis(encoder.average.expand(60, -1, -1)) + 1) / 2 - images).square().mean()
     assert error < 0.6 * plain
     expected = generator().state_dict()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
+    for name, tensor in model.state_dict().items():
+        close(tensor, expected[name], depth=LAYER)
     card = path.with_suffix(".md").read_text(encoding="utf-8")
     assert "mlvgm train encoder stylegan2 --data made" in card and f"train.generator={files['generator']}" in card
 
 
+@pytest.mark.exact
 def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, files: dict[str, str]) -> None:
     whole = run(tmp_path / "whole", **files)
     with pytest.raises(KeyboardInterrupt):
@@ -129,7 +132,7 @@ def test_mean_and_deviation_are_those_of_the_mapping_network(tmp_path: Path, fil
     deviation = styles.std(0)
     assert tensors["encoder.average"].shape == (4, 5)
     assert ((tensors["encoder.average"] - styles.mean(0)).abs() < 0.06 * deviation).all()
-    torch.testing.assert_close(tensors["encoder.deviation"], deviation.expand(4, -1), rtol=0.05, atol=0)
+    assert ((tensors["encoder.deviation"] - deviation).abs() < 0.05 * deviation).all()
 
 
 def test_refusals(tmp_path: Path, files: dict[str, str]) -> None:
@@ -167,4 +170,4 @@ def test_published_checkpoints_are_generators_too() -> None:
     golden = Path(__file__).parents[3] / "tests" / "golden" / "stylegan2_ada"
     io = load_file(golden / "io.safetensors")
     model = load_generator(str(golden / "network_snapshot.pkl"))
-    torch.testing.assert_close(model.mapping(io["z"]), io["ws"][:, 0], atol=1e-5, rtol=1e-5)
+    close(model.mapping(io["z"]), io["ws"][:, 0])

@@ -19,6 +19,7 @@ from mlvgm.weights.convert import convert
 from mlvgm_stylegan.encoders.e4e import E4E
 from mlvgm_stylegan.encoders.style_transformer import StyleTransformer
 from mlvgm_stylegan.stylegan2.generator import EncodingStyleGAN2
+from tolerance import GRADIENT, LAYER, close
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 
@@ -85,10 +86,6 @@ def draws(io: Io, name: str) -> Noise:
     return Noise(tuple(noise), tuple(range(8)))
 
 
-def close(ours: Tensor, reference: Tensor, *, atol: float) -> None:
-    torch.testing.assert_close(ours, reference, atol=atol, rtol=0)
-
-
 @pytest.mark.parametrize("name", ["e4e", "style_transformer"])
 def test_all_forms_of_a_file_are_the_same_model(name: str, tmp_path: Path) -> None:
     first, *others = (official(name, tmp_path, form=form) for form in ("namespace", "dict", "merged"))
@@ -109,30 +106,30 @@ def test_e4e_features_before_and_after_the_last_stages(e4e: EncodingStyleGAN2, e
     """The first unit of a stage of equal width skips by every second pixel; the stride is on the second convolution."""
     assert isinstance(e4e.encoder, E4E)
     _, c1, c2, c3 = e4e.encoder.pyramid.body(2 * pixels(e4e_io["x_u8_quarter"]) - 1)
-    close(c1.mean((2, 3)), e4e_io["feat_mean_block6"], atol=1e-5)
-    close(c2.mean((2, 3)), e4e_io["feat_mean_block20"], atol=1e-5)
-    close(c3.mean((2, 3)), e4e_io["feat_mean_block23"], atol=1e-5)
-    close(c3, e4e_io["feat_block23"], atol=1e-5)
+    close(c1.mean((2, 3)), e4e_io["feat_mean_block6"])
+    close(c2.mean((2, 3)), e4e_io["feat_mean_block20"])
+    close(c3.mean((2, 3)), e4e_io["feat_mean_block23"])
+    close(c3, e4e_io["feat_block23"])
 
 
 def test_e4e_codes_are_one_style_and_offsets_from_it(e4e: EncodingStyleGAN2, e4e_io: Io) -> None:
     images = pixels(e4e_io["x_u8_quarter"])
     assert isinstance(e4e.encoder, E4E)
-    close(e4e.encoder(2 * images - 1), e4e_io["encoder_raw"], atol=1e-5)
-    close(e4e.encode(images).values, e4e_io["codes"], atol=1e-5)
+    close(e4e.encoder(2 * images - 1), e4e_io["encoder_raw"])
+    close(e4e.encode(images).values, e4e_io["codes"])
 
 
 @pytest.mark.parametrize("stage", [0, 1, 3, 7])
 def test_e4e_progressive_stages(e4e: EncodingStyleGAN2, e4e_io: Io, stage: int) -> None:
     images = pixels(e4e_io["x_u8_quarter"])
     assert isinstance(e4e.encoder, E4E)
-    close(e4e.encoder(2 * images - 1, stage=stage), e4e_io[f"encoder_raw_stage{stage}"], atol=1e-5)
+    close(e4e.encoder(2 * images - 1, stage=stage), e4e_io[f"encoder_raw_stage{stage}"])
 
 
 def test_e4e_decoded_codes(e4e: EncodingStyleGAN2, e4e_io: Io) -> None:
     decoded = 2 * e4e.decode(Latents(e4e_io["codes"].unbind(1))) - 1
-    close(decoded, e4e_io["decoded_full"], atol=1e-4)
-    close(2 * adaptive_avg_pool2d(e4e.encoder.restore((decoded + 1) / 2), 16) - 1, e4e_io["decoded"], atol=1e-4)
+    close(decoded, e4e_io["decoded_full"])
+    close(2 * adaptive_avg_pool2d(e4e.encoder.restore((decoded + 1) / 2), 16) - 1, e4e_io["decoded"])
 
 
 @pytest.mark.parametrize("name", ["a0", "a1", "amix"])
@@ -141,8 +138,8 @@ def test_e4e_purification(e4e: EncodingStyleGAN2, e4e_io: Io, name: str) -> None
     blended = e4e.blend(encoding, draws(e4e_io, name), e4e_io[f"purify_{name}_alphas"].tolist())
     assert blended.images.shape == (2, *e4e.encoder_image.shape) == (2, 3, 256, 256)
     # The face pool of the reference data is 16 pixels wide, whole blocks of ours.
-    close(2 * blended.images[:, :, ::16, ::16] - 1, e4e_io[f"purify_{name}"], atol=1e-4)
-    close(2 * adaptive_avg_pool2d(e4e.decode(blended.latents), 16) - 1, e4e_io[f"purify_{name}"], atol=1e-4)
+    close(2 * blended.images[:, :, ::16, ::16] - 1, e4e_io[f"purify_{name}"])
+    close(2 * adaptive_avg_pool2d(e4e.decode(blended.latents), 16) - 1, e4e_io[f"purify_{name}"])
 
 
 def test_e4e_gradient_of_a_reconstruction(e4e: EncodingStyleGAN2, e4e_io: Io) -> None:
@@ -156,7 +153,7 @@ def test_e4e_gradient_of_a_reconstruction(e4e: EncodingStyleGAN2, e4e_io: Io) ->
     expected = e4e_io["purify_a0_grad_x0_pooled8"]
     difference = avg_pool2d(x.grad, 8) - expected
     assert difference.norm() < 1e-4 * expected.norm()
-    torch.testing.assert_close(x.grad.norm(), e4e_io["purify_a0_grad_norm"][0], atol=0, rtol=1e-4)
+    close(x.grad.norm(), e4e_io["purify_a0_grad_norm"][0], depth=GRADIENT)
 
 
 # --- Style-Transformer -----------------------------------------------------------------------------------------------
@@ -166,15 +163,15 @@ def test_transformer_queries_are_learned_noise_through_the_mapping(
     transformer: EncodingStyleGAN2, transformer_io: Io
 ) -> None:
     assert isinstance(transformer.encoder, StyleTransformer)
-    close(transformer.encoder.queries.expand(2, -1, -1), transformer_io["query"], atol=1e-5)
+    close(transformer.encoder.queries.expand(2, -1, -1), transformer_io["query"])
 
 
 def test_transformer_sees_resized_images_without_margins(transformer: EncodingStyleGAN2, transformer_io: Io) -> None:
     encoder, images = transformer.encoder, 2 * pixels(transformer_io["x128_u8_quarter"]) - 1
     assert isinstance(encoder, StyleTransformer)
     framed = encoder.frame(images)
-    close(avg_pool2d(framed, 8), transformer_io["xin_pooled8"], atol=1e-6)
-    close(encoder(framed), transformer_io["encoder_codes"], atol=1e-5)
+    close(avg_pool2d(framed, 8), transformer_io["xin_pooled8"], depth=LAYER)
+    close(encoder(framed), transformer_io["encoder_codes"])
     # A resize that the numbers above would not forgive.
     aligned = interpolate(images, size=(256, 256), mode="bilinear", align_corners=True)[:, :, 32:224]
     assert (avg_pool2d(aligned, 8) - transformer_io["xin_pooled8"]).abs().max() > 1e-3
@@ -182,9 +179,9 @@ def test_transformer_sees_resized_images_without_margins(transformer: EncodingSt
 
 def test_transformer_codes_and_their_images(transformer: EncodingStyleGAN2, transformer_io: Io) -> None:
     encoding = transformer.encode(pixels(transformer_io["x128_u8_quarter"]))
-    close(encoding.values, transformer_io["codes"], atol=1e-5)
+    close(encoding.values, transformer_io["codes"])
     decoded = 2 * transformer.decode(Latents(encoding.values.unbind(1))) - 1
-    close(decoded, transformer_io["decoded_full"], atol=1e-4)
+    close(decoded, transformer_io["decoded_full"])
 
 
 @pytest.mark.parametrize(("name", "image"), [("a0", 0), ("amix", 1)])
@@ -192,7 +189,7 @@ def test_transformer_purification(transformer: EncodingStyleGAN2, transformer_io
     encoding = transformer.encode(pixels(transformer_io["x128_u8_quarter"]))
     alphas = transformer_io[f"purify_{name}_alphas"].tolist()
     purified = 2 * transformer.blend(encoding, draws(transformer_io, name), alphas).images - 1
-    close(purified[image, None], transformer_io[f"purify_{name}"], atol=1e-4)
+    close(purified[image, None], transformer_io[f"purify_{name}"])
 
 
 def test_transformer_borders_are_black_and_nothing_is_clamped(
@@ -211,4 +208,4 @@ def test_the_scale_of_the_reference_noise_is_irrelevant(transformer: EncodingSty
     drawn, standard = (
         torch.stack(transformer.to_latents(Noise(tuple(z), tuple(range(8)))).values) for z in (noise, noise / 0.8)
     )
-    torch.testing.assert_close(drawn, standard, atol=1e-5, rtol=1e-5)
+    close(drawn, standard)

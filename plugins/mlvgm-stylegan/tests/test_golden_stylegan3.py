@@ -16,6 +16,7 @@ from mlvgm.latents import Latents
 from mlvgm.noise import Noise
 from mlvgm_stylegan.stylegan3.architecture import plan
 from mlvgm_stylegan.stylegan3.generator import StyleGAN3Generator
+from tolerance import GRADIENT, close
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden" / "stylegan3"
 
@@ -31,10 +32,6 @@ def generator() -> StyleGAN3Generator:
         "generators/stylegan3", weights=str(GOLDEN / "weights.safetensors"), config=str(GOLDEN / "config.json")
     )
     return loaded
-
-
-def close(ours: Tensor, reference: Tensor) -> None:
-    torch.testing.assert_close(ours, reference, atol=1e-5, rtol=0)
 
 
 def raw(images: Tensor) -> Tensor:
@@ -84,7 +81,7 @@ def test_gradient(generator: StyleGAN3Generator, io: dict[str, Tensor]) -> None:
     ws = io["grad_ws"].clone().requires_grad_()
     (raw(generator.decode(latents(ws))) * io["grad_target"]).mean().backward()
     assert ws.grad is not None
-    torch.testing.assert_close(ws.grad, io["grad_dws"], atol=1e-7, rtol=1e-3)
+    close(ws.grad, io["grad_dws"], depth=GRADIENT)
 
 
 def test_images_do_not_depend_on_their_neighbours(generator: StyleGAN3Generator, io: dict[str, Tensor]) -> None:

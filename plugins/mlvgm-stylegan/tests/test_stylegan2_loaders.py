@@ -34,6 +34,7 @@ from mlvgm.weights.file import WeightsFile, write_weights
 from mlvgm_stylegan.stylegan2.generator import StyleGAN2Generator
 from mlvgm_stylegan.stylegan2.loaders.convert import convert
 from pickled import EasyDict, foreign_modules
+from tolerance import close
 
 NETWORKS = {
     "16×16": Options(),
@@ -102,12 +103,6 @@ def agrees(generator: StyleGAN2Generator, state: State, options: Options) -> Non
     if options.noise:
         drawn = [random(3, 1, side, side, seed=side) for side in sides]
         close(synthesis(ws, drawn), reference_image(state, options, ws, noise=drawn))
-
-
-def close(ours: Tensor, reference: Tensor) -> None:
-    assert ours.dtype == torch.float32
-    scale = max(1.0, reference.abs().max().item())
-    torch.testing.assert_close(ours.double(), reference.double(), atol=1e-5 * scale, rtol=0)
 
 
 @every

@@ -17,16 +17,13 @@ from mlvgm_stylegan.stylegan2.fold import fold
 from mlvgm_stylegan.stylegan2.modulated_convolution import ModulatedConvolution, ModulatedProjection
 from mlvgm_stylegan.stylegan2.network import build
 from mlvgm_stylegan.stylegan2.resampling import downsample_padding, fir, normalised_filter, upsample
+from tolerance import close
 
 SMALL = StyleGAN2Architecture(z_dim=8, w_dim=8, channels=(8, 6, 4), mapping_layers=2, classes=3)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def close(ours: Tensor, other: Tensor, *, atol: float = 1e-5) -> None:
-    torch.testing.assert_close(ours, other, atol=atol, rtol=1e-5)
 
 
 def test_a_fresh_network_keeps_activations_of_order_one() -> None:

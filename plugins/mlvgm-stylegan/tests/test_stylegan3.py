@@ -21,6 +21,7 @@ from mlvgm_stylegan.stylegan3.architecture import StyleGAN3Architecture, plan
 from mlvgm_stylegan.stylegan3.filters import downsampled, upsampled
 from mlvgm_stylegan.stylegan3.generator import StyleGAN3Generator
 from mlvgm_stylegan.stylegan3.loader import convert
+from tolerance import close
 
 ROTATION = StyleGAN3Architecture(
     z_dim=10, w_dim=12, classes=4, mapping_layers=3, resolution=64, channels=(16, 16, 14, 12, 10, 8, 6, 1),
@@ -89,7 +90,7 @@ def test_contract(generator: StyleGAN3Generator) -> None:
     noise = generator.draw_noise(keys)
     images = generator.generate(noise)
     assert noise.source == (0,) * 8 and images.shape == (3, 1, 64, 64) and bool(images.isfinite().all())
-    torch.testing.assert_close(generator.generate(noise[[2]]), images[2:], atol=1e-5, rtol=0)
+    close(generator.generate(noise[[2]]), images[2:])
     untied = generator.draw_noise(keys, tied=False)
     assert untied.source == tuple(range(8))
     # Coarse styles of one row are shared by the fine ones of three.
@@ -97,7 +98,7 @@ def test_contract(generator: StyleGAN3Generator) -> None:
     values = tuple(value[:1] if i < 4 else value for i, value in enumerate(shared.values))
     widened = tuple(value[:1].expand(3, -1) if i < 4 else value for i, value in enumerate(shared.values))
     synthesis = generator.model.synthesis
-    torch.testing.assert_close(synthesis(values), synthesis(widened), atol=1e-5, rtol=1e-5)
+    close(synthesis(values), synthesis(widened))
 
 
 def test_the_class_changes_the_image(generator: StyleGAN3Generator) -> None:
@@ -118,7 +119,7 @@ def test_upsampling_is_zeros_padding_and_a_convolution(factor: int, taps: int, p
     zeros[:, :, :, 0, :, 0] = x
     spread = pad(zeros.reshape(2, 3, 9 * factor, 9 * factor), (low, high, low, high))
     square = torch.outer(kernel, kernel).flip(0, 1)[None, None].expand(3, 1, -1, -1) * factor**2
-    torch.testing.assert_close(upsampled(x, kernel, factor=factor, padding=padding), conv2d(spread, square, groups=3))
+    close(upsampled(x, kernel, factor=factor, padding=padding), conv2d(spread, square, groups=3))
 
 
 @pytest.mark.parametrize("radial", [False, True])
@@ -128,7 +129,7 @@ def test_downsampling_is_a_convolution_and_a_choice_of_pixels(radial: bool) -> N
     square = torch.rand(6, 6, generator=random) if radial else torch.outer(kernel, kernel)
     full = conv2d(x, square.flip(0, 1)[None, None].expand(3, 1, -1, -1), groups=3)
     ours = downsampled(x, square if radial else kernel, factor=2)
-    torch.testing.assert_close(ours, full[:, :, ::2, ::2])
+    close(ours, full[:, :, ::2, ::2])
 
 
 @pytest.mark.parametrize("change", ["options", "missing", "size"])
