@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from audit_toys import Halves, evaluation
-from mlvgm.audit.imported import ImportedDefence, NotFinite, UnknownClassifier, imported_defence
+from mlvgm.audit.imported import ImportedDefence, UnknownClassifier, WholeModule, imported_defence
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys
+from mlvgm.others import NotFinite
 from mlvgm.protocols.check import NotRun
 
 
@@ -30,6 +31,13 @@ class Plain(nn.Module):
 class Noisy(Plain):
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images + 0.1 * torch.randn_like(images))
+
+
+class OnceACall(Plain):
+    """One shift for all images of a call."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images + 0.1 * torch.randn(()))
 
 
 class OwnGenerator(Plain):
@@ -59,10 +67,23 @@ class NoisyNotNumbers(NotNumbers):
         return super().forward(images + 0.01 * torch.randn_like(images))
 
 
+class Unsaid:
+    """A classifier that is random and does not say so."""
+
+    classes = 2
+
+    def to(self, device: torch.device | str) -> Unsaid:
+        return self
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return Noisy()(images)
+
+
 @pytest.fixture
 def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
     made = types.ModuleType("people")
     made.plain, made.Noisy, made.OwnGenerator = Plain(), Noisy, OwnGenerator  # type: ignore[attr-defined]
+    made.OnceACall, made.Unsaid = OnceACall, lambda: Defence(Unsaid())  # type: ignore[attr-defined]
     made.nan, made.infinite = NotNumbers(), Defence(lambda images: Plain()(images) / 0)  # type: ignore[attr-defined]
     made.dark, made.noisy_dark = NotNumbers(0.05), NoisyNotNumbers(0.05)  # type: ignore[attr-defined]
     made.defence, made.number, made.flat = Defence(Halves()), 3, nn.Flatten(0)  # type: ignore[attr-defined]
@@ -91,10 +112,28 @@ def test_a_random_module_is_seeded_by_its_keys_and_leaves_the_global_generator_a
     assert not torch.equal(once[:, 0], once[:, 1]) and not torch.equal(once, defence.draw(IMAGES, keys.derive("q")))
     assert torch.equal(torch.get_rng_state(), state)
     # One call a row: then the noise follows the image into any batch.
-    alone = replace(defence, purifier=replace(defence.purifier, alone=True))  # type: ignore[type-var]
+    assert isinstance(defence.purifier, WholeModule)
+    alone = replace(defence, purifier=defence.purifier.alone())
     rows = alone.draw(IMAGES, keys)
     torch.testing.assert_close(alone.draw(IMAGES[[2]], keys[6:9]), rows[[2]])
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_draws_of_a_module_that_draws_once_a_call_are_independent(modules: types.ModuleType) -> None:
+    defence, replayable = imported_defence("people:OnceACall", IMAGES, votes=5)
+    keys = Keys.of(seed=0, purpose="p", samples=range(4), draws=range(50))
+    draws = defence.draw(IMAGES, keys)[..., 1] - Plain()(IMAGES)[:, None, 1]
+    assert replayable and draws.shape == (4, 50)
+    # 200 shifts of standard deviation 0.1, no two alike: one call for all would have one for all.
+    assert len(draws.flatten().unique()) == 200
+    torch.testing.assert_close(draws.std(), torch.tensor(0.1), rtol=0.2, atol=0)
+    assert draws.flatten(1).corrcoef().triu(1).abs().max() < 0.5
+    torch.testing.assert_close(defence.draw(IMAGES, keys)[..., 1] - Plain()(IMAGES)[:, None, 1], draws)
+
+
+def test_a_defence_that_hides_its_randomness_is_refused(modules: types.ModuleType) -> None:
+    with pytest.raises(InputError, match="says that it is deterministic and answers twice differently"):
+        imported_defence("people:Unsaid", IMAGES)
 
 
 def test_a_module_with_a_generator_of_its_own_cannot_be_replayed(modules: types.ModuleType) -> None:
@@ -120,7 +159,8 @@ def test_the_classifier_inside_a_module_may_be_named(modules: types.ModuleType) 
 @pytest.mark.parametrize("alone", [False, True])
 def test_every_answer_that_is_no_number_is_an_error(modules: types.ModuleType, name: str, alone: bool) -> None:
     defence, _ = imported_defence(f"people:{name}", IMAGES)
-    defence = replace(defence, purifier=replace(defence.purifier, alone=alone))  # type: ignore[type-var]
+    assert isinstance(defence.purifier, WholeModule)
+    defence = replace(defence, purifier=defence.purifier.alone()) if alone else defence
     keys = Keys.of(seed=0, purpose="p", samples=range(4))
     images = IMAGES.clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(defence.draw(images, keys)[..., 1].sum(), images)

@@ -12,8 +12,8 @@ import pytest
 from audit_toys import evaluation
 from mlvgm.audit.attempts import AuditContext
 from mlvgm.audit.card import as_plain, write_card
-from mlvgm.audit.imported import NotFinite
 from mlvgm.audit.verdict import Verdict, audit
+from mlvgm.others import NotFinite
 from mlvgm.plugins.index import Index
 from mlvgm.protocols.check import CheckInfo, Finding, NoPower, NotRun, Subject
 

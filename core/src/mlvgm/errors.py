@@ -26,6 +26,10 @@ class MlvgmError(Exception):
         self.hint = hint
 
 
+class Interruption(BaseException):
+    """A request to end. Not an ``Exception``: hooks, plugins and libraries that catch those must not swallow it."""
+
+
 class InputError(MlvgmError):
     """A file, folder, image or tensor is missing, unreadable or not what it should be."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mlvgm.audit.attempts import AuditContext
-from mlvgm.audit.imported import NotFinite
+from mlvgm.others import BadAnswer
 from mlvgm.plugins.index import Index
 from mlvgm.protocols.check import Check, Finding, NoPower, NotRun, Status, Subject
 
@@ -110,8 +110,8 @@ def audit(
 ) -> Verdict:
     """Run checks in order, each on its own: one that cannot run or breaks is ``not run`` and says why.
 
-    One that breaks makes the verdict no: an attack that crashes everywhere has shown nothing. One that meets NaN or
-    infinite logits of an imported module fails.
+    One that breaks makes the verdict no: an attack that crashes everywhere has shown nothing. One in which a module
+    of other people fails, or gives something else than finite logits, fails.
 
     Args:
         subject: what is audited.
@@ -145,7 +145,7 @@ def _isolated(check: Check, subject: Subject, context: AuditContext) -> Finding:
         return check.info.finding("not run", str(reason))
     except NoPower as reason:
         return check.info.finding("no power", str(reason))
-    except NotFinite as error:
+    except BadAnswer as error:
         return check.info.finding("fail", str(error))
     except Exception as error:  # a check, an attack or a module of other people may fail in any way
         text = " ".join(str(error).split())

@@ -162,6 +162,9 @@ def examine(
         out.mkdir(parents=True, exist_ok=True)
     if not quiet:
         say(f"auditing {what}: {len(checks)} checks, {len(subject)} images")
+        nature = getattr(subject.defence.purifier, "nature", None)
+        if nature is not None:
+            say(f"{target}: {nature.described}")
     config = resolved.config.model_dump(mode="json")
 
     def keep(verdict: Verdict) -> dict[str, Any]:

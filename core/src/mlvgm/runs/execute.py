@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mlvgm.errors import InputError, Stopped
+from mlvgm.errors import InputError, Interruption, Stopped
 from mlvgm.pipelines.purify import Unit, run_unit, units
 from mlvgm.pipelines.shards import shard_metadata
 from mlvgm.plugins.hooks import Hooks
@@ -125,8 +125,8 @@ def _best_effort_status(run: RunDirectory, state: Any, error: BaseException) -> 
         run.set_status(state, reason=str(error) or type(error).__name__)
 
 
-class _Terminated(BaseException):
-    """Not an ``Exception``: hooks and libraries that catch those must not swallow it."""
+class _Terminated(Interruption):
+    """SIGTERM came."""
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class KnownNoise(Defence):
         if not defence.stochastic:
             return defence
         if isinstance(defence.purifier, WholeModule):  # its noise must not depend on the batch
-            defence = replace(defence, purifier=replace(defence.purifier, alone=True))
+            defence = replace(defence, purifier=defence.purifier.alone())
         return cls(defence.classifier, defence.purifier, 1, defence.rule, defence.clamp, inner=defence, seed=seed)
 
     @property
