@@ -17,7 +17,7 @@ from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys
 from mlvgm.others import NotFinite
-from mlvgm.protocols.check import NotRun
+from mlvgm.protocols.check import NoPower, NotRun
 
 
 class Plain(nn.Module):
@@ -139,7 +139,7 @@ def test_a_defence_that_hides_its_randomness_is_refused(modules: types.ModuleTyp
 def test_a_module_with_a_generator_of_its_own_cannot_be_replayed(modules: types.ModuleType) -> None:
     defence, replayable = imported_defence("people:OwnGenerator", IMAGES)
     assert defence.stochastic and not replayable
-    with pytest.raises(NotRun, match="cannot be repeated"):
+    with pytest.raises(NoPower, match="cannot be repeated"):
         replace(evaluation(), replayable=replayable).replayed()
 
 

@@ -146,7 +146,7 @@ class Subject:
         NoPower: its noise cannot be repeated.
         """
         if not self.replayable:
-            raise NoPower("the module's noise does not come from torch's generator, so it cannot be repeated")
+            raise NoPower("the module's noise comes from no global generator, so it cannot be repeated")
 
 
 EFFORTS = ("iterations", "queries", "steps")
