@@ -20,11 +20,11 @@ from mlvgm.files import check_writable
 from mlvgm.pipelines.purify import summarise, units
 from mlvgm.runs import records
 from mlvgm.runs.config import checked, load_config
-from mlvgm.runs.execute import stopping_on_terminate
 from mlvgm.runs.inputs import check_unchanged, file_hashes, unit_configurations
 from mlvgm.runs.results import finished_units
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.settings import flatten, from_assignments, from_environment, nest, parse_value
+from mlvgm.runs.work import stopping_on_signals
 
 
 def make_run(path: Path) -> RunDirectory:
@@ -154,11 +154,11 @@ def test_a_disk_full_at_the_start_leaves_nothing(tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "run").exists()
 
 
-def test_termination_passes_code_that_catches_exceptions(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run")
-    with pytest.raises(Stopped, match="runs resume"), stopping_on_terminate(run):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_termination_passes_code_that_catches_exceptions(number: signal.Signals) -> None:
+    with pytest.raises(Stopped, match=f"{number.name}.*go on so"), stopping_on_signals("go on so"):
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             time.sleep(5)
         except Exception:  # a hook's failure is told and passed over
             pass

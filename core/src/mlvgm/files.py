@@ -1,18 +1,27 @@
-"""Files that are whole or absent, and folders that are checked before anything is computed for them."""
+"""Every file the program writes is whole or absent, or appended line by line; folders are checked beforehand.
+
+A process may be killed between any two instructions. :func:`write_bytes` then leaves the old file, or none, and at most
+a hidden ``.NAME.….part`` beside it, which :func:`remove_unfinished` takes away. :func:`append_line` leaves at most an
+unfinished last line, which it cuts off the next time.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from mlvgm.errors import InputError
 
+_UNFINISHED = ".part"
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file atomically: a reader sees the old or the new content, never half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -23,10 +32,43 @@ def write_bytes(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
 
 
 def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line and wait until it is on the disk.
+
+    A line that a killed process left unfinished is cut off first, so that it never runs into the next one.
+    """
+    new = not path.exists()
+    with path.open("ab+") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            if file.read(1) != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+        file.seek(0, os.SEEK_END)
+        file.write(f"{line}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        _sync_folder(path.parent)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file is what a killed process left of one that it was writing."""
+    return re.fullmatch(rf"\..+\.[^.]+{re.escape(_UNFINISHED)}", path.name) is not None
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left in a folder; nobody else may be writing there."""
+    for path in filter(is_unfinished, folder.iterdir() if folder.is_dir() else ()):
+        path.unlink(missing_ok=True)
 
 
 def disk_is_full(error: OSError) -> bool:
@@ -34,14 +76,33 @@ def disk_is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def reason(error: OSError) -> str:
+    """What went wrong and with which file, in words."""
+    what = error.strerror or str(error) or type(error).__name__
+    return what if error.filename is None else f"{what}: '{os.fsdecode(error.filename)}'"
+
+
 def check_writable(folder: Path) -> None:
     """Refuse an output folder that could not be made or written, without making it.
 
     Raises:
-        InputError: its nearest existing parent is a file or not writable.
+        InputError: its nearest existing parent is a file or not writable, or its name is not possible.
     """
     path = folder.absolute()
-    while not path.exists():
-        path = path.parent
+    try:
+        while not path.exists():
+            path = path.parent
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write to output folder '{folder}': {error}", hint="choose another name") from None
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         raise InputError(f"cannot write to output folder '{folder}'", hint=f"'{path}' is no folder you may write to")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where its file system can say so."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

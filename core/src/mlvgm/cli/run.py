@@ -135,10 +135,13 @@ def _prepare_and_run(
     path = None
     if workers.leads:
         made = environment(device=resolved.config.device, threads=resolved.config.threads)
-        run = RunDirectory.create(out, name=_run_name(resolved), config=resolved.to_yaml(), environment=made)
-        with run.keeping_records():
-            run.write_json("plan.json", plan)
-            run.write_json("inputs.json", inputs)
+        run = RunDirectory.create(
+            out,
+            name=_run_name(resolved),
+            config=resolved.to_yaml(),
+            environment=made,
+            documents={"plan.json": plan, "inputs.json": inputs},
+        )
         path = run.path
     run = RunDirectory(workers.agree(path), workers.rank)
     finish(study, resolved.config, run, workers=workers, json_output=json_output, quiet=quiet)

@@ -90,6 +90,8 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool
     from mlvgm.runs.rundir import RunDirectory, environment
 
     directory = RunDirectory.open(run, worker=workers.rank)
+    if workers.leads:
+        directory.refuse_in_use()
     config = load_config(directory.config)
     grown = None if file is None else _grown(file, threads=config.threads)
     config = config if grown is None else grown.config
@@ -102,9 +104,11 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool
             say(f"warning: {key} differ from when the run began; decisions may differ too")
     study = build_study(config)
     check_samples(all_units(config, study.samples), done)  # before its configuration is replaced
-    if grown is not None and workers.leads:
+    if workers.leads:
         with directory.keeping_records():
-            directory.write_config(grown.to_yaml())
+            # The configuration first: files that only the old one lacks are no change, whenever this is interrupted.
+            if grown is not None:
+                directory.write_config(grown.to_yaml())
             directory.write_json("inputs.json", file_hashes(config))
             plan = purify_plan(config, data=study.data.info, images=len(study.samples), loaded=True)
             directory.write_json("plan.json", plan)

@@ -18,6 +18,7 @@ from mlvgm.protocols.alphas import AdversarialSet
 from mlvgm.protocols.attack import Attack, AttackContext
 from mlvgm.protocols.data import Dataset, Split
 from mlvgm.target import Target
+from mlvgm.tensors_file import as_bytes
 
 
 @dataclass(frozen=True)
@@ -174,15 +175,13 @@ def still_adversarial(defence: Defence, adversarial: AdversarialSet, *, seed: in
 
 def write_adversarial_set(path: Path, adversarial: AdversarialSet) -> None:
     """Store the set as it is: float32 in safetensors. Eight bits would round the perturbation away."""
-    from safetensors.torch import save
-
     tensors = {
-        "images": adversarial.images.cpu().contiguous(),
-        "clean": adversarial.clean.cpu().contiguous(),
-        "labels": adversarial.labels.cpu(),
+        "images": adversarial.images,
+        "clean": adversarial.clean,
+        "labels": adversarial.labels,
         "samples": torch.tensor(adversarial.samples, dtype=torch.int64),
     }
-    write_bytes(path, save(tensors))
+    write_bytes(path, as_bytes(tensors))
 
 
 def read_adversarial_set(path: Path, *, device: str = "cpu") -> AdversarialSet:

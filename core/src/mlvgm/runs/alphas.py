@@ -140,6 +140,7 @@ def open_run(config: AlphasConfig, path: Path | None, *, environment: Mapping[st
     hashes = file_hashes(config.study)
     if path is not None and (path / "config.yaml").is_file():
         run = RunDirectory.open(path)
+        run.refuse_in_use()
         if yaml.safe_load(run.config.read_text()) != config.plain():
             raise InputError(f"'{path}' is a run of another configuration", hint="choose another --out")
         if run.read_json("inputs.json") != hashes:
@@ -147,8 +148,10 @@ def open_run(config: AlphasConfig, path: Path | None, *, environment: Mapping[st
         return run
     row = config.study.rows[0]
     label = f"alphas-{config.method.name}-{(row.generator or row.purifier).name}"
-    run = RunDirectory.create(
-        path, name=label.replace(":", "-").replace("/", "-"), config=text, environment=environment
+    return RunDirectory.create(
+        path,
+        name=label.replace(":", "-").replace("/", "-"),
+        config=text,
+        environment=environment,
+        documents={"inputs.json": hashes},
     )
-    run.write_json("inputs.json", hashes)
-    return run

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mlvgm.files import write_bytes
+from mlvgm.runs.png import as_png
 from mlvgm.runs.rundir import RunDirectory
 
 
@@ -41,5 +43,5 @@ def write_figure(run: RunDirectory, result: Mapping[str, Any]) -> Path | None:
     for one in axes:
         one.grid(alpha=0.3)
     path = run.path / "alphas.png"
-    figure.savefig(path, dpi=110, bbox_inches="tight")
+    write_bytes(path, as_png(figure))
     return path

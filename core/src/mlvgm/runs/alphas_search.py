@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 
 from mlvgm.defence import Defence
-from mlvgm.errors import InputError, Stopped
+from mlvgm.errors import InputError
 from mlvgm.harness import run_attack
 from mlvgm.pipelines.adversarial_set import (
     build_adversarial_set,
@@ -27,8 +26,8 @@ from mlvgm.protocols.data import Split
 from mlvgm.runs.alphas import AlphasConfig
 from mlvgm.runs.build import Study, build_named
 from mlvgm.runs.config import Named
-from mlvgm.runs.execute import stopping_on_terminate
 from mlvgm.runs.rundir import RunDirectory
+from mlvgm.runs.work import at_work
 from mlvgm.statistics import Estimate, mcnemar, wilson
 
 Report = Callable[[str, int, int, str], None]
@@ -56,21 +55,12 @@ def execute_alphas(
         report: called with stage, steps done, steps in all, and a sentence.
 
     Raises:
-        Stopped: SIGTERM, or the disk is full; everything recorded is safe.
+        Stopped: SIGTERM or SIGHUP, or a file could not be written; everything recorded is safe.
     """
     torch.set_num_threads(config.study.threads)
-    try:
-        with run.keeping_records(), stopping_on_terminate(run):
-            run.set_status("running")
-            result = _execute(config, study, method, run, report)
-            run.write_json("metrics.json", result)
-            run.set_status("finished")
-    except BaseException as error:
-        with suppress(OSError):  # a full disk cannot take this either; the records say enough
-            run.set_status("failed" if isinstance(error, Exception) and not isinstance(error, Stopped) else "stopped")
-        if isinstance(error, Stopped):
-            raise Stopped(error.message, hint=f"the same command with --out {run.path} goes on") from None
-        raise
+    with at_work(run, go_on=f"the same command with --out {run.path} goes on"):
+        result = _execute(config, study, method, run, report)
+        run.write_json("metrics.json", result)
     return result
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from mlvgm.errors import InputError, Interruption, Stopped
+from mlvgm.errors import InputError, Stopped
 from mlvgm.pipelines.purify import Unit, run_unit, units
 from mlvgm.pipelines.shards import shard_metadata
 from mlvgm.plugins.hooks import Hooks
@@ -18,6 +16,7 @@ from mlvgm.runs.config import PurifyConfig
 from mlvgm.runs.inputs import unit_configurations
 from mlvgm.runs.results import finished_units, results
 from mlvgm.runs.rundir import RunDirectory
+from mlvgm.runs.work import at_work
 from mlvgm.runs.workers import Workers
 
 
@@ -55,20 +54,19 @@ def execute(
 
     Raises:
         InputError: records are of other samples than those the data have now.
-        Stopped: SIGTERM, or the disk is full; finished units are safe.
+        Stopped: SIGTERM or SIGHUP, or a file could not be written; finished units are safe.
     """
     torch.set_num_threads(config.threads)
     workers = workers or Workers()
     everything = all_units(config, study.samples)
-    # What is left has to be agreed on: another worker may be recording already.
-    done, configurations = workers.agree(finished_units(run)), unit_configurations(config)
-    check_samples(everything, done)
-    todo = workers.share([unit for unit in everything if unit.name not in done])
-    hooks.tell("mlvgm_run_started", run=run, config=config)
+    configurations = unit_configurations(config)
     try:
-        with run.keeping_records(), stopping_on_terminate(run):
-            if workers.leads:
-                run.set_status("running")
+        with at_work(run, leads=workers.leads, go_on=f"`mlvgm runs resume {run.path}` goes on"):
+            # What is left has to be agreed on: another worker may be recording already.
+            done = workers.agree(finished_units(run))
+            check_samples(everything, done)
+            todo = workers.share([unit for unit in everything if unit.name not in done])
+            hooks.tell("mlvgm_run_started", run=run, config=config)
             for number, unit in enumerate(todo):
 
                 def report(message: str, unit: Unit = unit, number: int = number) -> None:
@@ -92,12 +90,9 @@ def execute(
             result = results(config, finished_units(run))
             if workers.leads:
                 run.write_json("metrics.json", result)
-                run.set_status("finished")
-    except (Stopped, KeyboardInterrupt) as error:
-        _best_effort_status(run, "stopped", error)
+    except (Stopped, KeyboardInterrupt):
         raise
     except BaseException as error:
-        _best_effort_status(run, "failed", error)
         hooks.tell("mlvgm_run_failed", run=run, error=error)
         raise
     hooks.tell("mlvgm_run_finished", run=run, result=result)
@@ -118,33 +113,3 @@ def check_samples(everything: list[Unit], done: dict[str, dict[str, Any]]) -> No
                 hint="data or configuration have changed since it began; start a new run. One grows by whole units of "
                 "`block` images only",
             )
-
-
-def _best_effort_status(run: RunDirectory, state: Any, error: BaseException) -> None:
-    with suppress(OSError):  # a full disk cannot take this either; the records say enough
-        run.set_status(state, reason=str(error) or type(error).__name__)
-
-
-class _Terminated(Interruption):
-    """SIGTERM came."""
-
-
-@contextmanager
-def stopping_on_terminate(run: RunDirectory) -> Iterator[None]:
-    """Turn SIGTERM into :class:`Stopped` while inside (main thread only; elsewhere it does nothing)."""
-
-    def stop(signum: int, frame: object) -> None:
-        raise _Terminated
-
-    try:
-        previous = signal.signal(signal.SIGTERM, stop)
-    except ValueError:
-        yield
-        return
-    try:
-        yield
-    except _Terminated:
-        hint = f"`mlvgm runs resume {run.path}` goes on"
-        raise Stopped("terminated; finished units are safe", hint=hint) from None
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -37,7 +37,7 @@ def published_rows(run: RunDirectory) -> list[PublishedRow]:
         InputError: the file is damaged.
     """
     try:
-        return TypeAdapter(list[PublishedRow]).validate_python(run.read_json("published.json") or [])
+        return TypeAdapter(list[PublishedRow]).validate_python(run.read_json_list("published.json"))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mlvgm.errors import InputError
+from mlvgm.files import append_line
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
-    """Append one record and wait until it is on the disk.
-
-    A line that a killed process left unfinished is cut off first, so that it never runs into the next one.
-    """
-    line = json.dumps(record, sort_keys=True) + "\n"
-    with path.open("ab+") as file:
-        end = file.seek(0, os.SEEK_END)
-        if end:
-            file.seek(end - 1)
-            if file.read(1) != b"\n":
-                file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)
-        file.seek(0, os.SEEK_END)
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    """Append one record and wait until it is on the disk."""
+    append_line(path, json.dumps(record, sort_keys=True))
 
 
 def read(path: Path, *, problem: Callable[[Mapping[str, Any]], str] = lambda record: "") -> Iterator[dict[str, Any]]:
@@ -42,12 +28,15 @@ def read(path: Path, *, problem: Callable[[Mapping[str, Any]], str] = lambda rec
     """
     if not path.exists():
         return
-    lines = path.read_bytes().split(b"\n")
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputError(f"cannot read records '{path}': {error.strerror}", hint="restore the file") from None
     for number, line in enumerate(lines[:-1], start=1):
         try:
             record = json.loads(line)
             wrong = "no JSON object with a 'unit'" if not _is_of_a_unit(record) else problem(record)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             wrong = str(error)
         if wrong:
             raise InputError(f"{path}: line {number} is not a record ({wrong})", hint="was the file edited?")

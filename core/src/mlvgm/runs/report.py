@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import importlib.util
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from mlvgm.errors import ConfigError
 from mlvgm.files import write_bytes, write_text
 from mlvgm.runs.config import PurifyConfig
 from mlvgm.runs.plan import small_print
+from mlvgm.runs.png import as_png
 from mlvgm.runs.report_tables import TextTable, markdown, tables
 from mlvgm.runs.results import finished_units
 from mlvgm.runs.rundir import RunDirectory
@@ -96,10 +96,7 @@ def make_parts(sources: Sequence[Source]) -> list[Part]:
 
 
 def _image(picture: Picture, mark: str) -> Image:
-    stream = io.BytesIO()
-    # Without the version of matplotlib: the same figure is the same file.
-    picture.figure.savefig(stream, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
-    return Image(mark + picture.name, picture.alt, stream.getvalue())
+    return Image(mark + picture.name, picture.alt, as_png(picture.figure))
 
 
 def write_figures(folder: Path, parts: Sequence[Part]) -> list[Path]:

@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -17,13 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlvgm.errors import InputError, Stopped
-from mlvgm.files import disk_is_full, write_bytes, write_text
+from mlvgm.files import disk_is_full, is_unfinished, reason, write_bytes, write_text
 from mlvgm.runs import records
+from mlvgm.runs.lock import LOCK, is_locked, locked
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-State = Literal["running", "finished", "stopped", "failed"]
+State = Literal["created", "running", "finished", "stopped", "failed"]
+_STATUS = "status.json"
+# What there is before the configuration, which comes last: a folder with it is a run, one without has no records.
+_START = {"images", LOCK, _STATUS, "environment.json", "plan.json", "inputs.json"}
+_RESTORE = "restore the file, or start a new run"
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,30 @@ class RunDirectory:
     def config(self) -> Path:
         return self.path / "config.yaml"
 
+    @property
+    def images(self) -> Path:
+        return self.path / "images"
+
     @classmethod
-    def create(cls, path: Path | None, *, name: str, config: str, environment: Mapping[str, Any]) -> RunDirectory:
-        """Make the directory, ``runs/<UTC>-<name>-<hash>`` by default, and write configuration and environment.
+    def create(
+        cls,
+        path: Path | None,
+        *,
+        name: str,
+        config: str,
+        environment: Mapping[str, Any],
+        documents: Mapping[str, object] | None = None,
+    ) -> RunDirectory:
+        """Make the directory, ``runs/<UTC>-<name>-<hash>`` by default, with everything a run begins with.
+
+        A process killed meanwhile leaves a folder that :meth:`create` takes as if it were empty.
+
+        Args:
+            path: the folder, which may exist if it is empty.
+            name: part of the default folder's name.
+            config: contents of ``config.yaml``.
+            environment: contents of ``environment.json``.
+            documents: contents of other JSON files, by name.
 
         Raises:
             InputError: the place is not writable, or holds something already.
@@ -61,20 +87,23 @@ class RunDirectory:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         mark = hashlib.sha256(f"{config}{stamp}{os.getpid()}".encode()).hexdigest()[:8]
         folder = path or Path("runs") / f"{stamp}-{name}-{mark}"
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"output folder '{folder}' is not empty", hint="choose another, or `mlvgm runs resume` it")
-        try:
-            (folder / "images").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot write to output folder '{folder}': {error.strerror}") from None
         run = cls(folder)
         try:
-            run.write_config(config)
-            run.write_json("environment.json", environment)
-            run.set_status("running")
+            if folder.exists() and not run.never_began:
+                hint = "choose another, or `mlvgm runs resume` it"
+                raise InputError(f"output folder '{folder}' is not empty", hint=hint)
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder):
+                run.images.mkdir(exist_ok=True)
+                run.set_status("created")
+                for file, content in {"environment.json": environment, **(documents or {})}.items():
+                    run.write_json(file, content)
+                run.write_config(config)
         except OSError as error:  # nothing is computed yet, so nothing is left
-            shutil.rmtree(folder, ignore_errors=True)
-            raise InputError(f"cannot write to output folder '{folder}': {error.strerror}") from None
+            with suppress(OSError):
+                if not run.config.exists():
+                    shutil.rmtree(folder)
+            raise InputError(f"cannot write to output folder '{folder}': {reason(error)}") from None
         return run
 
     @classmethod
@@ -85,9 +114,36 @@ class RunDirectory:
             InputError: there is none.
         """
         run = cls(path, worker)
-        if not run.config.is_file():
+        try:
+            if run.config.is_file():
+                return run
+            begun = not run.never_began or not any(path.iterdir())
+        except OSError as error:
+            raise InputError(f"cannot read run '{path}': {reason(error)}") from None
+        if begun:
             raise InputError(f"'{path}' is not a run directory (no config.yaml)", hint="see `mlvgm runs list`")
-        return run
+        raise InputError(
+            f"'{path}' was killed before its run began, and holds no results",
+            hint=f"start it again with `--out {path}`, or remove it",
+        )
+
+    @property
+    def never_began(self) -> bool:
+        """Whether this is a folder without more than what a killed :meth:`create` leaves."""
+        return (
+            self.path.is_dir()
+            and all(path.name in _START or is_unfinished(path) for path in self.path.iterdir())
+            and not (self.images.exists() and any(self.images.iterdir()))
+        )
+
+    def refuse_in_use(self) -> None:
+        """Refuse to go on where another command is at work; cheap, and before anything is loaded.
+
+        Raises:
+            InputError: one is.
+        """
+        with locked(self.path):
+            pass
 
     def write_config(self, text: str) -> None:
         write_text(self.config, text)
@@ -95,33 +151,62 @@ class RunDirectory:
     def write_json(self, name: str, value: object) -> None:
         write_text(self.path / name, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
-    def read_json(self, name: str) -> Any:
+    def read_json(self, name: str) -> dict[str, Any]:
         """The contents of a JSON file of the run, empty if it was never written.
 
         Raises:
             InputError: it is damaged.
         """
+        value = self._read_json(name, {})
+        if isinstance(value, dict):
+            return value
+        raise InputError(f"'{self.path / name}' is damaged: no JSON object", hint=_RESTORE)
+
+    def read_json_list(self, name: str) -> list[Any]:
+        """The same of a file that holds a list."""
+        value = self._read_json(name, [])
+        if isinstance(value, list):
+            return value
+        raise InputError(f"'{self.path / name}' is damaged: no JSON list", hint=_RESTORE)
+
+    def _read_json(self, name: str, missing: object) -> Any:
         path = self.path / name
         try:
-            return json.loads(path.read_text()) if path.is_file() else {}
-        except ValueError as error:
-            raise InputError(f"'{path}' is damaged: {error}", hint="restore it, or start a new run") from None
+            return json.loads(path.read_text())
+        except FileNotFoundError:
+            return missing
+        except OSError as error:
+            raise InputError(f"cannot read '{path}': {error.strerror}", hint=_RESTORE) from None
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"'{path}' is damaged: {error}", hint=_RESTORE) from None
 
     def set_status(self, state: State, **more: object) -> None:
-        self.write_json(
-            "status.json", {"state": state, "time": datetime.now(UTC).isoformat(timespec="seconds"), **more}
-        )
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self.write_json(_STATUS, {"state": state, "time": now, "host": platform.node(), **more})
 
     @property
     def state(self) -> str:
-        return str(self.read_json("status.json").get("state", "unknown"))
+        """What the run says of itself; ``dead`` if it says ``running`` and its process has ended without a word.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        status = self.read_json(_STATUS)
+        state = str(status.get("state", "unknown"))
+        # Another machine's locks may not be seen here.
+        here = status.get("host", platform.node()) == platform.node()
+        return "dead" if state == "running" and here and not is_locked(self.path) else state
+
+    def shard(self, unit: str) -> Path:
+        """File of a unit's images."""
+        return self.images / f"{unit}.safetensors"
 
     def write_images(self, unit: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
         """Images of a unit, lossless; a unit's record is written only after them."""
-        from safetensors.torch import save
+        from mlvgm.tensors_file import as_bytes
 
-        content = save({k: v.contiguous() for k, v in tensors.items()}, dict(metadata or {}))
-        write_bytes(self.path / "images" / f"{unit}.safetensors", content)
+        self.images.mkdir(exist_ok=True)
+        write_bytes(self.shard(unit), as_bytes(tensors, metadata))
 
     def read_images(self, unit: str) -> dict[str, Tensor]:
         """Images of a finished unit.
@@ -132,7 +217,7 @@ class RunDirectory:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        path = self.path / "images" / f"{unit}.safetensors"
+        path = self.shard(unit)
         try:
             return load_file(path)
         except (OSError, SafetensorError) as error:
@@ -157,17 +242,25 @@ class RunDirectory:
         return done
 
     @contextmanager
-    def keeping_records(self) -> Iterator[None]:
-        """Turn a full disk into one message; what is recorded stays, and the run can be resumed."""
+    def keeping_records(self, go_on: str = "") -> Iterator[None]:
+        """Turn a full disk, or a file that cannot be read or written, into one message; what is recorded stays.
+
+        Args:
+            go_on: how to go on, in words; by `mlvgm runs resume` unless given.
+
+        Raises:
+            Stopped: that happened.
+        """
         try:
             yield
         except OSError as error:
+            what, first = reason(error), ""
             if disk_is_full(error):
-                raise Stopped(
-                    f"the disk is full; every finished unit is safe in '{self.path}'",
-                    hint=f"free some space, then `mlvgm runs resume {self.path}`",
-                ) from None
-            raise
+                what, first = "the disk is full", "free some space; "
+            raise Stopped(
+                f"{what}; every finished unit is safe in '{self.path}'",
+                hint=first + (go_on or f"`mlvgm runs resume {self.path}` goes on"),
+            ) from None
 
 
 def environment(*, device: str, threads: int) -> dict[str, Any]:

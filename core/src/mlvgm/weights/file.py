@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +10,11 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mlvgm.errors import InputError
+from mlvgm.files import write_bytes
+from mlvgm.tensors_file import as_bytes
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -45,31 +44,11 @@ def write_weights(path: Path, content: WeightsFile) -> None:
     Raises:
         InputError: the folder is missing, not writable or full.
     """
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in content.tensors.items()}
     metadata = {**content.note, "format": content.format, "architecture": content.architecture}
-    partial = path.with_name(f".{path.name}.part")
     try:
-        save_file(tensors, partial, metadata=metadata)
-        _sort_metadata(partial)
-        # safetensors creates files for their owner only.
-        partial.chmod(0o644)
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
+        write_bytes(path, as_bytes(content.tensors, metadata))
+    except OSError as error:
         raise InputError(f"cannot write weights to '{path}': {error}", hint="choose another folder") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _sort_metadata(path: Path) -> None:
-    """Put the metadata, which safetensors writes in random order, into the order of its names."""
-    with path.open("r+b") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-        content = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        if len(content) <= length:
-            file.seek(8)
-            file.write(content.ljust(length))
 
 
 def read_weights(path: Path, *, sha256: str | None = None) -> WeightsFile:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from mlvgm.files import write_bytes
 from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm.tensors_file import as_bytes
 
 if TYPE_CHECKING:
     from mlvgm.audit.attempts import AuditContext
@@ -42,7 +44,7 @@ class Artefacts:
                 "labels": subject.labels,
                 "samples": torch.tensor(list(subject.samples)),
             }
-            save_file({name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}, path)
+            write_bytes(path, as_bytes(tensors))
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             adversarial = load_file(path)["adversarial"].to(subject.images.device)
         _, again = context.score(subject, adversarial)

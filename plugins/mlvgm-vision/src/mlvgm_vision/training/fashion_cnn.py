@@ -6,7 +6,6 @@ import math
 import time
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,6 +15,7 @@ from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm.statistics import wilson
+from mlvgm.tensors_file import as_bytes
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm_vision.classifiers.fashion_cnn import FashionCNN
 from mlvgm_vision.training.augmentation import augment
@@ -101,9 +101,8 @@ class FashionCNNTrainer:
     def _finish(self, network: FashionCNN, data: Dataset, context: TrainContext, spent: float) -> Trained:
         validation = confusion(network, data, "validation", device=context.device)
         test = confusion(network, data, "test", device=context.device)
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
         weights = context.folder / "fashion-cnn.safetensors"
-        write_bytes(weights, save(tensors))
+        write_bytes(weights, as_bytes(network.state_dict()))
         interval = wilson(float(test.diagonal().sum()), int(test.sum()))
         metrics = {
             "validation accuracy": accuracy(validation),

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import save
 from torch import nn
 
 from mlvgm.errors import ConfigError
 from mlvgm.files import write_bytes
 from mlvgm.plugins.load import build, component, config_class
 from mlvgm.protocols.train import TrainContext, Trained
+from mlvgm.tensors_file import as_bytes
 from mlvgm.training.minibatches import check_data
 from mlvgm_robust.competitors.trades.losses import perturbed, trades_loss
 from mlvgm_robust.competitors.trades.training_config import TradesConfig
@@ -66,7 +66,7 @@ class TradesTraining:
     def _finish(self, classifier: nn.Module, training: Training, seconds: float) -> Trained:
         config = self.config
         tensors = getattr(classifier, "network", classifier).state_dict()
-        write_bytes(training.weights, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
+        write_bytes(training.weights, as_bytes(tensors))
         right = training.accuracy(classifier)
         fields = config_class(component("classifiers", config.classifier)).model_fields
         options = [f"classifier.{option}={training.weights}" for option in _WEIGHTS_OPTIONS if option in fields]
