@@ -10,12 +10,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The tests' models are small: more threads cost more than they give, and change last digits.
 test test-slow: export OMP_NUM_THREADS := 1
 
-.PHONY: help demo test test-slow lint bench data clean
+.PHONY: help demo test test-slow mutation lint bench data clean
 
 help:
 	@echo "make demo       attack a classifier behind the NVAE defence, about five minutes on two cores"
 	@echo "make test       the test suite"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make mutation   how many wrong versions of the project the fast tests notice; half an hour on two cores"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      benchmarks; each prints ratios"
 	@echo "make data       the full Fashion-MNIST, without root (Debian and Ubuntu)"
@@ -29,6 +30,9 @@ test: $(VENV)/developing
 
 test-slow: $(VENV)/developing
 	$(BIN)/python -m pytest -q -m slow
+
+mutation: $(VENV)/developing
+	$(BIN)/python tests/mutants/mutation.py
 
 lint: $(VENV)/developing
 	$(BIN)/ruff check .
