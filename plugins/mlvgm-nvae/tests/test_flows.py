@@ -10,6 +10,7 @@ import torch
 from mlvgm_nvae.architecture import NVAEArchitecture
 from mlvgm_nvae.flows import causal_mask, flow, raster_mask
 from mlvgm_nvae.network import NVAE
+from tolerance import close
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5])
@@ -54,7 +55,7 @@ def test_each_cell_is_triangular_with_unit_diagonal(tiny: NVAEArchitecture, weig
         if order < 0:
             jacobian = jacobian.flip(0).flip(2)
         matrix = jacobian.reshape(32, 32)
-        torch.testing.assert_close(matrix.diagonal(), torch.ones(32, dtype=torch.float64))
+        close(matrix.diagonal(), torch.ones(32, dtype=torch.float64))
         assert matrix.triu(1).abs().max() == 0
         assert matrix.tril(-1).abs().max() > 1e-3
 
@@ -65,4 +66,4 @@ def test_the_kl_with_flows_is_the_density_ratio_at_the_sample(
     model = awake(tiny.model_copy(update={"flows": 1}))
     noise = [torch.randn(2, *shape) for shape in tiny.latent_shapes]
     result = model(torch.rand(2, 3, 16, 16), noise)
-    torch.testing.assert_close(result.kl.sum(1), result.log_q - result.log_p, atol=1e-3, rtol=1e-4)
+    close(result.kl.sum(1), result.log_q - result.log_p, scale=result.log_q.abs().max().item())

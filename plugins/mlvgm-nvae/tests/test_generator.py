@@ -14,6 +14,7 @@ from mlvgm.protocols.generator import Encodes, Encoding, Inverts
 from mlvgm_nvae.architecture import NVAEArchitecture, light
 from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
 from mlvgm_nvae.network import NVAE
+from tolerance import GRADIENT, close
 
 
 @pytest.fixture(params=["tiny", "flows", "light"])
@@ -35,10 +36,6 @@ def images(generator: HierarchicalGenerator, rows: int) -> Tensor:
 def ramp(generator: HierarchicalGenerator) -> list[float]:
     count = len(generator.latents)
     return [i / (count - 1) for i in range(count)]
-
-
-def close(ours: Tensor, other: Tensor) -> None:
-    torch.testing.assert_close(ours, other, atol=2e-5, rtol=1e-5)
 
 
 def test_capabilities_and_specs(generator: HierarchicalGenerator) -> None:
@@ -143,13 +140,13 @@ def test_to_noise_inverts_to_latents(generator: HierarchicalGenerator) -> None:
     noise = generator.draw_noise(keys(3))
     back = generator.to_noise(generator.to_latents(noise))
     for ours, other in zip(back.values, noise.values, strict=True):
-        torch.testing.assert_close(ours, other, atol=1e-3, rtol=1e-3)
+        close(ours, other, depth=GRADIENT)
 
 
 def test_temperature_scales_the_first_latent(generator: HierarchicalGenerator) -> None:
     noise = generator.draw_noise(keys(2))
     hot, cold = (generator.with_sampling(temperature=t).to_latents(noise).values[0] for t in (1.0, 0.25))
-    torch.testing.assert_close(hot, 4 * cold)
+    close(hot, 4 * cold)
 
 
 def test_sampled_pixels_use_the_nuisances(generator: HierarchicalGenerator) -> None:
@@ -179,7 +176,7 @@ def test_input_gradient_against_finite_differences(tiny: NVAEArchitecture, awake
     (gradient,) = torch.autograd.grad(loss(0.0), batch)
     with torch.no_grad():
         slope = (loss(1e-5) - loss(-1e-5)) / 2e-5
-    torch.testing.assert_close((gradient * direction).sum(), slope, rtol=1e-6, atol=1e-9)
+    assert (gradient * direction).sum().item() == pytest.approx(slope.item(), rel=1e-6)
     assert slope.abs() > 1e-6
 
 

@@ -16,6 +16,7 @@ from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
 from mlvgm_nvae.losses import balancing_targets
 from mlvgm_nvae.network import NVAE
 from mlvgm_nvae.regularisation import SpectralPenalty, batch_norm_penalty, singular_values
+from tolerance import GRADIENT, close
 
 Io = dict[str, Tensor]
 
@@ -43,14 +44,6 @@ def zeros(generator: HierarchicalGenerator, rows: int = 2) -> Noise:
     return Noise(values, tuple(range(len(values))))
 
 
-def close(ours: Tensor, reference: Tensor) -> None:
-    torch.testing.assert_close(ours, reference, atol=1e-5, rtol=0)
-
-
-def relative(ours: Tensor, reference: Tensor) -> None:
-    torch.testing.assert_close(ours, reference, atol=1e-6, rtol=1e-4)
-
-
 def test_the_latents_are_those_of_the_configuration(generator: HierarchicalGenerator) -> None:
     assert [latent.shape for latent in generator.latents] == [(4, 8, 8), (4, 8, 8), (4, 16, 16), (4, 16, 16)]
 
@@ -66,15 +59,15 @@ def test_reconstruction_from_posterior_means(model: NVAE, serez_io: Io) -> None:
 def test_stochastic_forward(model: NVAE, serez_io: Io) -> None:
     io = serez_io
     result = model(io["x"], [io[f"fwd_eps_{j}"] for j in range(4)])
-    relative(result.kl, io["fwd_kl"])
+    close(result.kl, io["fwd_kl"], depth=GRADIENT)
     # The reference orders mixture parameters by component, this package by colour; the logits come first in both.
     rest = result.parameters[:, 2:].unflatten(1, (3, 3, 2)).transpose(1, 3).flatten(1, 3)
     reference = io["fwd_logits"]
-    torch.testing.assert_close(torch.cat([result.parameters[:, :2], rest], 1), reference, atol=2e-5, rtol=1e-5)
+    close(torch.cat([result.parameters[:, :2], rest], 1), reference)
     pixels = model.pixels(result.parameters)
     close(2 * pixels.mean() - 1, io["fwd_mix_mean"])
-    relative(pixels.log_likelihood(io["x"]).flatten(1), io["fwd_log_prob"])
-    relative(-pixels.log_likelihood(io["x"]).sum((1, 2)), io["fwd_rec_loss"])
+    close(pixels.log_likelihood(io["x"]).flatten(1), io["fwd_log_prob"], depth=GRADIENT)
+    close(-pixels.log_likelihood(io["x"]).sum((1, 2)), io["fwd_rec_loss"], depth=GRADIENT)
     gumbel, logistic = (io[f"fwd_mix_u_{kind}"].unflatten(2, (32, 32)) for kind in ("gumbel", "logistic"))
     close(2 * pixels.sample(gumbel, logistic) - 1, io["fwd_mix_sample"])
 
@@ -82,7 +75,7 @@ def test_stochastic_forward(model: NVAE, serez_io: Io) -> None:
 def test_outermost_bins_reach_to_infinity(model: NVAE, serez_io: Io) -> None:
     io = serez_io
     pixels = model.pixels(model(io["x"], [io[f"fwd_eps_{j}"] for j in range(4)]).parameters)
-    relative(pixels.log_likelihood((io["logprob_edge_x"] + 1) / 2).flatten(1), io["logprob_edge"])
+    close(pixels.log_likelihood((io["logprob_edge_x"] + 1) / 2).flatten(1), io["logprob_edge"], depth=GRADIENT)
 
 
 def test_prior_and_posterior_samples_with_sampled_pixels(generator: HierarchicalGenerator, serez_io: Io) -> None:
@@ -127,7 +120,7 @@ def test_the_whole_defence(generator: HierarchicalGenerator, serez_io: Io) -> No
     purified = generator.blend(encoding, draws(io, "call", generator), [0.5] * 4).images
     close(purified, io["call_purified"])
     logits = purified.flatten(1) @ io["purify_classifier_W"].T
-    torch.testing.assert_close(logits, io["call_preds"], atol=1e-5, rtol=1e-4)
+    close(logits, io["call_preds"])
 
 
 def test_gradient_through_the_purification(generator: HierarchicalGenerator, serez_io: Io) -> None:
@@ -135,19 +128,18 @@ def test_gradient_through_the_purification(generator: HierarchicalGenerator, ser
     images = io["x"].clone().requires_grad_()
     purified = generator.blend(generator.encode(images), zeros(generator), [0.0] * 4).images
     logits = purified.flatten(1) @ io["purify_classifier_W"].T
-    torch.testing.assert_close(logits.detach(), io["purify_a0_logits"], atol=1e-5, rtol=1e-4)
+    close(logits.detach(), io["purify_a0_logits"])
     (gradient,) = torch.autograd.grad(functional.cross_entropy(logits, torch.tensor([1, 2])), images)
-    largest = io["purify_a0_ce_grad_x"].abs().max().item()
-    torch.testing.assert_close(gradient, io["purify_a0_ce_grad_x"], atol=1e-4 * largest, rtol=1e-4)
+    close(gradient, io["purify_a0_ce_grad_x"], depth=GRADIENT)
 
 
 def test_regularisers(model: NVAE, serez_io: Io) -> None:
-    relative(singular_values(model).sum()[None], serez_io["sr_singular_sum"])
-    relative(batch_norm_penalty(model)[None], serez_io["bn_loss"])
+    close(singular_values(model).sum()[None], serez_io["sr_singular_sum"], depth=GRADIENT)
+    close(batch_norm_penalty(model)[None], serez_io["bn_loss"], depth=GRADIENT)
     estimate = SpectralPenalty(model, rounds=200)().detach()
-    torch.testing.assert_close(estimate[None], serez_io["sr_singular_sum"], atol=0, rtol=1e-3)
+    assert (estimate / serez_io["sr_singular_sum"] - 1).abs() < 1e-3
     assert (estimate[None] <= serez_io["sr_singular_sum"] * (1 + 1e-5)).all()
 
 
 def test_balancing_targets(model: NVAE, serez_io: Io) -> None:
-    torch.testing.assert_close(balancing_targets(model.architecture)[None], serez_io["kl_alpha"])
+    close(balancing_targets(model.architecture)[None], serez_io["kl_alpha"])

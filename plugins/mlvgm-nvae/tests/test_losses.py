@@ -15,6 +15,7 @@ from mlvgm_nvae.distributions import Normal, Parameters
 from mlvgm_nvae.losses import balanced_kl, balancing_targets, bits_per_dimension
 from mlvgm_nvae.regularisation import SpectralPenalty, batch_norm_penalty, singular_values
 from mlvgm_nvae.schedule import kl_weights, learning_rate
+from tolerance import close
 
 raw = st.floats(-8, 8, width=32)
 
@@ -27,10 +28,13 @@ def test_kl_and_density_agree_with_torch(m1: float, s1: float, m2: float, s2: fl
         return Normal.of(values, sigma_floor=floor), distributions.Normal(clamped[0], clamped[1].exp() + floor)
 
     (ours, oracle), (other, other_oracle) = pair(m1, s1), pair(m2, s2)
-    torch.testing.assert_close(ours.kl(other), distributions.kl_divergence(oracle, other_oracle), atol=1e-9, rtol=1e-7)
+    # Means and log σ are up to 5: what is left of them may be small.
+    expected = distributions.kl_divergence(oracle, other_oracle)
+    close(ours.kl(other), expected, scale=10 + expected.item())
     sample = torch.tensor([[[[0.7]]]], dtype=torch.float64)
-    torch.testing.assert_close(ours.log_density(sample), oracle.log_prob(sample))
-    torch.testing.assert_close(ours.at(ours.noise_of(sample, temperature=0.6), temperature=0.6), sample)
+    expected = oracle.log_prob(sample)
+    close(ours.log_density(sample), expected, scale=10 - expected.item())
+    close(ours.at(ours.noise_of(sample, temperature=0.6), temperature=0.6), sample, scale=5)
 
 
 def test_balancing_penalises_what_carries_more_than_its_share(tiny: NVAEArchitecture) -> None:
@@ -41,13 +45,13 @@ def test_balancing_penalises_what_carries_more_than_its_share(tiny: NVAEArchitec
     weights = [(3.01 / 1), (8.01 / 1), (16.01 / 8)]
     expected = torch.tensor([weight / (sum(weights) / 3) for weight in weights])
     assert kl.grad is not None
-    torch.testing.assert_close(kl.grad, expected.expand(2, -1))
+    close(kl.grad, expected.expand(2, -1))
 
 
 def test_balanced_kl_of_balanced_latents_is_their_sum(tiny: NVAEArchitecture) -> None:
     targets = balancing_targets(tiny)
     kl = 100 * targets.expand(3, -1)
-    torch.testing.assert_close(balanced_kl(kl, targets), kl.sum(1), rtol=1e-3, atol=0)
+    assert (balanced_kl(kl, targets) / kl.sum(1) - 1).abs().max() < 1e-3
 
 
 def test_kl_weights_grow_by_scale() -> None:
@@ -82,11 +86,11 @@ def test_spectral_penalty_and_its_gradient() -> None:
 
     expected = sum(float(numpy.linalg.svd(matrix, compute_uv=False)[0]) for matrix in matrices)
     assert value.item() == pytest.approx(expected, rel=1e-4)
-    assert singular_values(model).sum().item() == pytest.approx(expected, rel=1e-5)
+    close(singular_values(model).sum(), expected)
     value.backward()
     left, _, right = torch.linalg.svd(model[2].weight.detach().flatten(1), full_matrices=False)
     assert model[2].weight.grad is not None
-    torch.testing.assert_close(model[2].weight.grad.flatten(1), left[:, :1] @ right[:1], atol=1e-3, rtol=1e-3)
+    assert (model[2].weight.grad.flatten(1) - left[:, :1] @ right[:1]).abs().max() < 1e-3
 
 
 def test_batch_norm_penalty() -> None:

@@ -19,6 +19,7 @@ from mlvgm_nvae.generator import HierarchicalGenerator
 from mlvgm_nvae.vdvae.architecture import VDVAEArchitecture, parse_decoder_blocks, parse_encoder_blocks
 from mlvgm_nvae.vdvae.loader import convert
 from mlvgm_nvae.vdvae.network import VDVAE
+from tolerance import GRADIENT, close
 
 HPARAMS: dict[str, Any] = {
     "dataset": "ffhq_256",
@@ -95,19 +96,17 @@ def test_contract(generator: HierarchicalGenerator) -> None:
     noise = generator.draw_noise(keys)
     made = generator.generate(noise)
     latents = generator.to_latents(noise)
-    torch.testing.assert_close(generator.decode(latents), made, atol=1e-5, rtol=0)
+    close(generator.decode(latents), made)
     back = generator.to_noise(latents)
     for ours, drawn in zip(back.values, noise.values, strict=True):
-        torch.testing.assert_close(ours, drawn, atol=1e-3, rtol=1e-3)
+        close(ours, drawn, depth=GRADIENT)
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     count = len(generator.latents)
-    torch.testing.assert_close(
-        generator.blend(generator.encode(images), noise, [1.0] * count).images, made, atol=1e-5, rtol=0
-    )
+    close(generator.blend(generator.encode(images), noise, [1.0] * count).images, made)
     alphas = [0.0, 0.0, 0.3, 0.5, 0.0, 1.0, 0.2]
     whole = generator.blend(generator.encode(images), noise, alphas).images
     part = generator.blend(generator.encode(images[1:]), noise[torch.tensor([3])], alphas).images
-    torch.testing.assert_close(part, whole[3:], atol=1e-5, rtol=0)
+    close(part, whole[3:])
 
 
 def test_resolutions_without_a_constant_start_from_zeros_and_wider_ones_are_padded(
