@@ -74,6 +74,9 @@ LAYOUTS = {
     "BigGAN-deep": Layout("biggan-deep", stored("biggan_deep_hf/weights.safetensors"), "biggan_deep_hf/config.json"),
     "NVAE, SerezD": Layout("nvae", stored("nvae_serez/checkpoint.pt"), encodes=True),
     "NVAE, NVlabs": Layout("nvae", stored("nvae_nvlabs/checkpoint.pt"), encodes=True),
+    "NVAE, NVlabs, flows": Layout(
+        "nvae", stored("nvae_nvlabs_flows/weights.safetensors"), "nvae_nvlabs_flows/config.json", encodes=True
+    ),
     "VDVAE": Layout("vdvae", stored("vdvae/weights.safetensors"), "vdvae/config.json", encodes=True),
 }
 

@@ -1,4 +1,4 @@
-"""Shared: reference data, a tiny architecture, and layouts written down from their public description."""
+"""Shared: reference data, a tiny architecture, and layouts made of its tensors."""
 
 from __future__ import annotations
 
@@ -28,11 +28,6 @@ def golden() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def serez_io() -> dict[str, Tensor]:
     return load_file(GOLDEN / "nvae_serez" / "io.safetensors")
-
-
-@pytest.fixture(scope="session")
-def nvlabs_io() -> dict[str, Tensor]:
-    return load_file(GOLDEN / "nvae_nvlabs" / "io.safetensors")
 
 
 @pytest.fixture

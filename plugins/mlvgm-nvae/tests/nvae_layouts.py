@@ -1,240 +1,188 @@
-"""State dicts of the two public key layouts, written down from their published description: names and shapes only."""
+"""Checkpoints of other sizes, made of the reference data's own tensors so that their outputs are still known.
+
+Every addition is the identity: a residual branch times zero, a flow that shifts by zero, a latent that the decoder
+lets pass. Names and ranks are those of the stored files; nothing here knows the network.
+"""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-Shapes = dict[str, tuple[int, ...]]
+State = dict[str, Tensor]
+Item = dict[str, Tensor]
 
 
-def filled(shapes: Shapes, *, seed: int = 0) -> dict[str, Tensor]:
-    """Random tensors of ``shapes``; variances are positive, masks 0 or 1, counters integers."""
-    generator = torch.Generator().manual_seed(seed)
-    state = {}
-    for name, shape in shapes.items():
-        tensor = 0.3 * torch.randn(shape, generator=generator)
-        if name.endswith("running_var"):
-            tensor = 0.5 + tensor.abs()
-        if name.endswith("num_batches_tracked"):
-            tensor = torch.tensor(1)
-        state[name] = tensor
-    return state
+def split(state: State, prefix: str) -> list[Item]:
+    """The entries of a numbered list, in its order."""
+    start = f"{prefix}."
+    numbers = sorted({int(name.split(".")[1]) for name in state if name.startswith(start)})
+    return [
+        {name.removeprefix(f"{start}{n}."): t for name, t in state.items() if name.startswith(f"{start}{n}.")}
+        for n in numbers
+    ]
 
 
-def _norm(name: str, channels: int) -> Shapes:
-    vectors = {f"{name}.{part}": (channels,) for part in ("weight", "bias", "running_mean", "running_var")}
-    return {**vectors, f"{name}.num_batches_tracked": ()}
-
-
-# --- SerezD ----------------------------------------------------------------------------------------------------------
-
-
-def _serez_conv(name: str, outputs: int, inputs: int, kernel: int) -> Shapes:
-    return {
-        f"{name}.bias": (outputs,),
-        f"{name}.parametrizations.weight.original0": (outputs, 1, 1, 1),
-        f"{name}.parametrizations.weight.original1": (outputs, inputs, kernel, kernel),
-    }
-
-
-def _serez_gate(name: str, channels: int, gate: bool) -> Shapes:
-    hidden = max(channels // 16, 4)
-    if not gate:
-        return {}
-    return {
-        f"{name}.linear_1.weight": (hidden, channels),
-        f"{name}.linear_1.bias": (hidden,),
-        f"{name}.linear_2.weight": (channels, hidden),
-        f"{name}.linear_2.bias": (channels,),
-    }
-
-
-def _serez_residual(name: str, inputs: int, outputs: int, gate: bool) -> Shapes:
-    skip = _serez_conv(f"{name}.skip_connection.conv", outputs, inputs, 1) if inputs != outputs else {}
-    return {
-        **_norm(f"{name}.residual.0", inputs),
-        **_serez_conv(f"{name}.residual.2", outputs, inputs, 3),
-        **_norm(f"{name}.residual.3", outputs),
-        **_serez_conv(f"{name}.residual.5", outputs, outputs, 3),
-        **_serez_gate(f"{name}.residual.6", outputs, gate),
-        **skip,
-    }
-
-
-def _serez_inverted(name: str, inputs: int, outputs: int, expansion: int, gate: bool) -> Shapes:
-    up, hidden = int(inputs != outputs), expansion * inputs
-    skip = _serez_conv(f"{name}.skip_connection.conv", outputs, inputs, 1) if up else {}
-    return {
-        **_norm(f"{name}.residual.{up}", inputs),
-        f"{name}.residual.{up + 1}.weight": (hidden, inputs, 1, 1),
-        **_norm(f"{name}.residual.{up + 2}", hidden),
-        f"{name}.residual.{up + 4}.weight": (hidden, 1, 5, 5),
-        **_norm(f"{name}.residual.{up + 5}", hidden),
-        f"{name}.residual.{up + 7}.weight": (outputs, hidden, 1, 1),
-        **_norm(f"{name}.residual.{up + 8}", outputs),
-        **_serez_gate(f"{name}.residual.{up + 9}", outputs, gate),
-        **skip,
-    }
-
-
-def serez(
-    *, groups: list[int], cells: int, latent: int, initial: int, mixtures: int, blocks: int, block_cells: int,
-    side: int, gate: bool, flows: int = 0,
-) -> Shapes:  # fmt: skip
-    """The layout; ``groups`` coarse → fine, ``side`` of the coarsest feature map, ``flows`` pairs a latent."""
-    scales = len(groups)
-    widths = [initial * 2**blocks * 2 ** (scales - 1 - scale) for scale in range(scales)]
-    out: Shapes = {"const_prior": (1, widths[0], side, side)}
-    out |= _serez_conv("preprocessing_block.init_conv", initial, 3, 3)
-    for block in range(blocks):
-        width = initial * 2**block
-        for cell in range(block_cells):
-            outputs = 2 * width if cell == block_cells - 1 else width
-            out |= _serez_residual(f"preprocessing_block.block_{block}.cell_{cell}", width, outputs, gate)
-    for scale, width in enumerate(widths):
-        for group in range(groups[scale]):
-            for cell in range(cells):
-                out |= _serez_residual(f"encoder_tower.scale_{scale}.group_{group}.cell_{cell}", width, width, gate)
-            out |= _serez_conv(f"enc_sampler.sampler_{scale}:{group}", 2 * latent, width, 3)
-            out |= _serez_conv(f"decoder_combiners.combiner_{scale}:{group}.conv", width, width + latent, 1)
-            for flow in range(flows):
-                for cell in ("cell1", "cell2"):
-                    name = f"nf_cells.nf_{scale}:{group}.{flow}.{cell}.layers"
-                    hidden = 6 * latent
-                    shapes = {0: (hidden, latent, 3, 3), 2: (hidden, hidden, 5, 5), 4: (latent, hidden, 1, 1)}
-                    for layer, shape in shapes.items():
-                        out |= {f"{name}.{layer}.weight": shape, f"{name}.{layer}.bias": shape[:1]}
-                        out[f"{name}.{layer}.mask"] = shape
-            if (scale, group) == (0, 0):
-                continue
-            out |= _serez_conv(f"encoder_combiners.combiner_{scale}:{group}.conv", width, width, 1)
-            out |= _serez_conv(f"dec_sampler.sampler_{scale}:{group}.1", 2 * latent, width, 1)
-            for cell in range(cells):
-                out |= _serez_inverted(f"decoder_tower.scale_{scale}.group_{group}.cell_{cell}", width, width, 6, gate)
-        if scale > 0:
-            out |= _serez_residual(f"encoder_tower.scale_{scale}.downsampling", width, 2 * width, gate)
-        if scale < scales - 1:
-            out |= _serez_inverted(f"decoder_tower.scale_{scale}.upsampling", width, width // 2, 6, gate)
-    out |= _serez_conv("encoder_0.1", widths[0], widths[0], 1)
-    for block in range(blocks):
-        width = widths[-1] >> block
-        for cell in range(block_cells):
-            inputs, name = width if cell == 0 else width // 2, f"postprocessing_block.block_{block}.cell_{cell}"
-            out |= _serez_inverted(name, inputs, width // 2, 3, gate)
-    return out | _serez_conv("to_logits.1", 10 * mixtures, initial, 3)
+def joined(state: State, prefix: str, items: list[Item]) -> State:
+    """``state`` with another numbered list."""
+    rest = {name: tensor for name, tensor in state.items() if not name.startswith(f"{prefix}.")}
+    numbered = [(f"{prefix}.{number}.{name}", t) for number, item in enumerate(items) for name, t in item.items()]
+    return rest | {name: tensor.clone() for name, tensor in numbered}
 
 
 # --- NVlabs ----------------------------------------------------------------------------------------------------------
 
 
-def _nvlabs_conv(name: str, outputs: int, inputs: int, kernel: int, *, bias: bool = True) -> Shapes:
-    shapes: Shapes = {
-        f"{name}.weight": (outputs, inputs, kernel, kernel),
-        f"{name}.log_weight_norm": (outputs, 1, 1, 1),
-    }
-    return shapes | ({f"{name}.bias": (outputs,)} if bias else {})
+def _resizes(item: Item) -> bool:
+    return any(name.startswith("skip.") for name in item)
 
 
-def _nvlabs_plain(name: str, *shape: int) -> Shapes:
-    return {f"{name}.weight": shape, f"{name}.weight_normalized": shape}
+def _combines(item: Item) -> bool:
+    return "conv.weight" in item
 
 
-def _nvlabs_gate(name: str, channels: int, gate: bool) -> Shapes:
-    hidden = max(channels // 16, 4)
-    if not gate:
-        return {}
-    return {
-        f"{name}.se.se.0.weight": (hidden, channels),
-        f"{name}.se.se.0.bias": (hidden,),
-        f"{name}.se.se.2.weight": (channels, hidden),
-        f"{name}.se.se.2.bias": (channels,),
-    }
+def _plain(item: Item) -> bool:
+    return not _resizes(item) and not _combines(item)
 
 
-def _nvlabs_residual(name: str, inputs: int, outputs: int, gate: bool) -> Shapes:
-    out: Shapes = {}
-    for number, channels in enumerate((inputs, outputs)):
-        out |= _norm(f"{name}._ops.{number}.bn_act", channels)
-        out |= _nvlabs_conv(f"{name}._ops.{number}.conv_0", outputs, channels, 3)
-    if inputs != outputs:
-        for number in (1, 2, 3, 4):
-            out |= _nvlabs_conv(f"{name}.skip.conv_{number}", outputs // 4, inputs, 1)
-    return out | _nvlabs_gate(name, outputs, gate)
+def identity_cell(item: Item) -> Item:
+    """A cell of the kind of ``item`` whose branch is zero."""
+    last = max(name.split(".")[1] for name in item if name.startswith("_ops."))
+    silent = {f"_ops.{last}.conv_0.log_weight_norm": -200.0, f"_ops.{last}.conv_0.bias": 0.0}
+    silent |= {f"_ops.0.conv.4.bn.{part}": 0.0 for part in ("weight", "bias")}
+    return {name: torch.full_like(t, silent[name]) if name in silent else t for name, t in item.items()}
 
 
-def _nvlabs_inverted(name: str, inputs: int, outputs: int, expansion: int, gate: bool) -> Shapes:
-    up, hidden = int(inputs != outputs), expansion * inputs
-    ops = f"{name}._ops.0.conv"
-    skip = _nvlabs_conv(f"{name}.skip.1", outputs, inputs, 1, bias=False) if up else {}
-    return {
-        **_norm(f"{ops}.{up}.bn", inputs),
-        **_nvlabs_plain(f"{ops}.{up + 1}.conv.0", hidden, inputs, 1, 1),
-        **_norm(f"{ops}.{up + 1}.conv.1", hidden),
-        **_nvlabs_plain(f"{ops}.{up + 2}.conv.0", hidden, 1, 5, 5),
-        **_norm(f"{ops}.{up + 2}.conv.1", hidden),
-        **_nvlabs_plain(f"{ops}.{up + 3}", outputs, hidden, 1, 1),
-        **_norm(f"{ops}.{up + 4}.bn", outputs),
-        **_nvlabs_gate(name, outputs, gate),
-        **skip,
-    }
+def with_cells(state: State, *towers: str) -> State:
+    """One more cell in each group, or block, of ``towers``."""
+    for tower in towers:
+        items: list[Item] = []
+        for item in split(state, tower):
+            # The cells of a preprocessing block end in the one that resizes.
+            items += [identity_cell(item), item] if _plain(item) else [item]
+        state = joined(state, tower, items)
+    return state
 
 
-def nvlabs(
-    *, groups: list[int], encoder_cells: int, decoder_cells: int, latent: int, encoder: int, decoder: int,
-    head: int, colours: int, blocks: int, block_cells: int, side: int, gate: bool, flows: int = 0,
-) -> Shapes:  # fmt: skip
-    """The layout; ``groups`` coarse → fine, ``side`` of the coarsest feature map, ``flows`` pairs a latent."""
-    scales = len(groups)
-    top = 2**blocks
-    out: Shapes = {"prior_ftr0": (decoder * top * 2 ** (scales - 1), side, side)}
-    out |= _nvlabs_conv("stem", encoder, colours, 3)
-    width = encoder
-    for number in range(blocks * block_cells):
-        outputs = 2 * width if (number + 1) % block_cells == 0 else width
-        out |= _nvlabs_residual(f"pre_process.{number}", width, outputs, gate)
-        width = outputs
-    position = 0
-    for scale in reversed(range(scales)):
-        for group in range(groups[scale]):
-            for _ in range(encoder_cells):
-                out |= _nvlabs_residual(f"enc_tower.{position}", width, width, gate)
-                position += 1
-            if (scale, group) != (0, groups[0] - 1):
-                # Latents are met in the opposite order, so the combiner has that decoder scale's width.
-                state = decoder * top * 2 ** (scales - 1 - scale)
-                out |= _nvlabs_conv(f"enc_tower.{position}.conv", width, state, 1)
-                position += 1
-        if scale > 0:
-            out |= _nvlabs_residual(f"enc_tower.{position}", width, 2 * width, gate)
-            position, width = position + 1, 2 * width
-    out |= _nvlabs_conv("enc0.1", width, width, 1)
-    position = latents = 0
-    for scale in range(scales):
-        state = decoder * top * 2 ** (scales - 1 - scale)
-        features = encoder * top * 2 ** (scales - 1 - scale)
-        for _ in range(groups[scale]):
-            out |= _nvlabs_conv(f"enc_sampler.{latents}", 2 * latent, features, 3)
-            if latents:
-                out |= _nvlabs_conv(f"dec_sampler.{latents - 1}.1", 2 * latent, state, 1)
-                for _ in range(decoder_cells):
-                    out |= _nvlabs_inverted(f"dec_tower.{position}", state, state, 6, gate)
-                    position += 1
-            out |= _nvlabs_conv(f"dec_tower.{position}.conv", state, state + latent, 1)
-            position += 1
-            for flow in range(latents * flows, (latents + 1) * flows):
-                for cell in ("cell1", "cell2"):
-                    name = f"nf_cells.{flow}.{cell}"
-                    out |= _nvlabs_conv(f"{name}.conv.convz.0", 6 * latent, latent, 3)
-                    out |= _nvlabs_conv(f"{name}.conv.convz.2", 6 * latent, 1, 5)
-                    out |= _nvlabs_conv(f"{name}.mu.conv_0", latent, 6 * latent, 1)
-            latents += 1
-        if scale < scales - 1:
-            out |= _nvlabs_inverted(f"dec_tower.{position}", state, state // 2, 6, gate)
-            position += 1
-    width = decoder * top
-    for number in range(blocks * block_cells):
-        inputs = width
-        width = width // 2 if number % block_cells == 0 else width
-        out |= _nvlabs_inverted(f"post_process.{number}", inputs, width, 3, gate)
-    return out | _nvlabs_conv("image_conditional.1", head, decoder, 3)
+def with_flows(state: State) -> State:
+    """A second pair of flows behind each latent's, which shifts by zero."""
+    pairs: list[Item] = []
+    for pair in split(state, "nf_cells"):
+        silent = {".mu.conv_0.log_weight_norm": -200.0, ".mu.conv_0.bias": 0.0}
+        values = {name: silent.get(name.removeprefix(name[:5])) for name in pair}
+        pairs += [pair, {n: t if (v := values[n]) is None else torch.full_like(t, v) for n, t in pair.items()}]
+    return joined(state, "nf_cells", pairs)
+
+
+def with_latent(state: State) -> State:
+    """One more latent at the finest scale, after all others, which the decoder lets pass."""
+    encoder, decoder = split(state, "enc_tower"), split(state, "dec_tower")
+    cell = next(item for item in encoder if _plain(item))
+    combiner = next(item for item in encoder if _combines(item))
+    # The first encoder group meets the last latent.
+    first = [identity_cell(cell)] * next(i for i, item in enumerate(encoder) if _combines(item))
+    encoder = [*first, combiner, *encoder]
+    ends = [i for i, item in enumerate(decoder) if _combines(item)]
+    cells = [item for item in decoder[ends[-2] + 1 : ends[-1]] if _plain(item)]
+    decoder += [*map(identity_cell, cells), passing(decoder[-1])]
+    state = joined(joined(state, "enc_tower", encoder), "dec_tower", decoder)
+    for sampler in ("enc_sampler", "dec_sampler"):
+        state = joined(state, sampler, [*split(state, sampler), split(state, sampler)[-1]])
+    flows = split(state, "nf_cells")
+    return joined(state, "nf_cells", [*flows, *flows[-1:]])
+
+
+def passing(item: Item) -> Item:
+    """A combiner that ignores the latent: its filters are the unit vectors of the state, of length 1."""
+    width, inputs = item["conv.weight"].shape[:2]
+    weight = torch.eye(width, inputs)[:, :, None, None]
+    # Their norm has 1e-5 added.
+    gain = torch.full_like(item["conv.log_weight_norm"], 1e-5).log1p()
+    return {"conv.weight": weight, "conv.log_weight_norm": gain, "conv.bias": torch.zeros(width)}
+
+
+def without_gates(state: State) -> State:
+    """As trained without ``use_se``."""
+    return {name: tensor for name, tensor in state.items() if ".se.se." not in name}
+
+
+def without_flows(state: State) -> State:
+    """As trained with ``num_nf`` 0."""
+    return {name: tensor for name, tensor in state.items() if not name.startswith("nf_cells.")}
+
+
+def grey(state: State) -> State:
+    """As trained on binary images of one channel."""
+    head = {name: tensor[:1] for name, tensor in state.items() if name.startswith("image_conditional.")}
+    return {**state, **head, "stem.weight": state["stem.weight"][:, :1].contiguous()}
+
+
+def with_norms_renamed(state: State) -> State:
+    """As trained with ``res_bnelu`` cells, whose norms have another name."""
+    return {name.replace(".bn_act.", ".bn.bn."): tensor for name, tensor in state.items()}
+
+
+def without_norms(state: State) -> State:
+    """As trained with ``res_elu`` cells."""
+    return {name: tensor for name, tensor in state.items() if ".bn_act." not in name}
+
+
+# --- SerezD ----------------------------------------------------------------------------------------------------------
+
+
+def serez_with_group(state: State, *, scale: int) -> State:
+    """One more group in ``scale``, after all others, which encoder and decoder let pass."""
+    count = len({name.split(".")[1] for name in state if name.startswith(f"decoder_combiners.combiner_{scale}:")})
+    names = (rf"(scale_{scale}\.group_){count - 1}\.", rf"((?:combiner|sampler)_{scale}:){count - 1}\.")
+    added: State = {}
+    for name, tensor in state.items():
+        for pattern in names:
+            renamed, hits = re.subn(pattern, rf"\g<1>{count}.", name)
+            if hits:
+                added[renamed] = tensor.clone()
+    for name, tensor in added.items():
+        if ".residual.5.parametrizations.weight.original0" in name or ".residual.5.bias" in name:
+            tensor.zero_()
+        if ".residual.8." in name and name.endswith((".weight", ".bias")):
+            tensor.zero_()
+        if name.startswith("decoder_combiners."):
+            made = {"original0": torch.ones_like, "bias": torch.zeros_like, "original1": _unit_vectors}
+            tensor.copy_(made[name.rpartition(".")[2]](tensor))
+    return {**state, **added}
+
+
+def _unit_vectors(weight: Tensor) -> Tensor:
+    return torch.eye(*weight.shape[:2])[:, :, None, None]
+
+
+def serez_without_gates(state: State) -> State:
+    """As trained without squeeze and excitation."""
+    return {name: tensor for name, tensor in state.items() if "linear_" not in name}
+
+
+def serez_with_flows(state: State, *, latent: int) -> State:
+    """One pair of flows behind each latent of ``latent`` channels, of the published names and masks."""
+    generator = torch.Generator().manual_seed(0)
+    hidden = 6 * latent
+    shapes = {0: (hidden, latent, 3, 3), 2: (hidden, hidden, 5, 5), 4: (latent, hidden, 1, 1)}
+    added: State = {}
+    for name in [name for name in state if re.fullmatch(r"enc_sampler\.sampler_\d+:\d+\.bias", name)]:
+        for cell in ("cell1", "cell2"):
+            for layer, shape in shapes.items():
+                # Positions before the centre in reading order; the first layer keeps the centre.
+                mask = torch.zeros(shape[2] * shape[3])
+                mask[: len(mask) // 2 + (layer == 0)] = 1
+                mask = mask.view(shape[2:]).flip(0, 1) if cell == "cell2" else mask.view(shape[2:])
+                start = f"nf_cells.nf_{name.split('_')[2].removesuffix('.bias')}.0.{cell}.layers.{layer}"
+                added |= {
+                    f"{start}.mask": mask.expand(shape).clone(),
+                    f"{start}.weight": mask * torch.randn(shape, generator=generator),
+                    f"{start}.bias": torch.randn(shape[0], generator=generator),
+                }
+    return {**state, **added}
+
+
+Change = Callable[[State], State]

@@ -48,6 +48,12 @@ def test_balancing_penalises_what_carries_more_than_its_share(tiny: NVAEArchitec
     close(kl.grad, expected.expand(2, -1))
 
 
+def test_targets_of_scales_with_different_numbers_of_groups(tiny: NVAEArchitecture) -> None:
+    widths = {"latent_channels": (1, 1, 1), "encoder_widths": (16, 8, 4), "decoder_widths": (16, 8, 4)}
+    adaptive = NVAEArchitecture(**{**tiny.model_dump(), **widths, "groups": (1, 2, 4)})
+    assert balancing_targets(adaptive).tolist() == [1, *[4 / 2] * 2, *[16 / 4] * 4]
+
+
 def test_balanced_kl_of_balanced_latents_is_their_sum(tiny: NVAEArchitecture) -> None:
     targets = balancing_targets(tiny)
     kl = 100 * targets.expand(3, -1)

@@ -14,18 +14,34 @@ PerScale = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 class Cell(BaseModel):
     """One kind of cell and its sizes.
 
-    ``residual``: batch norm, SiLU, convolution, once for each kernel. ``inverted``: batch norm, 1×1 to ``expansion``
-    times the channels, depthwise convolution, 1×1 back. ``bottleneck``: SiLU, 1×1 down, SiLU, 3×3, SiLU, 1×1 up, no
-    normalisation.
+    ``residual``: batch norm, activation, convolution, once for each kernel. ``inverted``: batch norm, 1×1 to
+    ``expansion`` times the channels, depthwise convolution, 1×1 back. ``bottleneck``: SiLU, 1×1 down, SiLU, 3×3, SiLU,
+    1×1 up, no normalisation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["residual", "inverted", "bottleneck"] = Field("residual", description="which cell")
     kernels: tuple[PositiveInt, ...] = Field((3, 3), description="side of each spatial kernel, odd")
+    dilations: tuple[PositiveInt, ...] = Field(
+        (), description="distance between the taps of each kernel of a residual cell; none given: 1"
+    )
+    activation: Literal["silu", "elu"] = Field("silu", description="before each convolution of a residual cell")
+    batch_norm: bool = Field(True, description="a residual cell has batch norms")
     expansion: PositiveInt = Field(6, description="hidden channels of an inverted cell, in units of its input's")
     group_width: PositiveInt = Field(1, description="input channels of each filter of the depthwise convolution")
     squeeze_excitation: bool = Field(True, description="rescale channels by a gate computed from their spatial means")
+
+    @model_validator(mode="after")
+    def _dilated(self) -> Self:
+        if self.dilations and len(self.dilations) != len(self.kernels):
+            raise ValueError(f"{len(self.dilations)} dilations for {len(self.kernels)} kernels")
+        return self
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Dilation of each kernel."""
+        return self.dilations or (1,) * len(self.kernels)
 
 
 class NVAEArchitecture(BaseModel):
@@ -96,6 +112,7 @@ class NVAEArchitecture(BaseModel):
 
     likelihood: Literal["logistic", "bernoulli"] = Field("logistic", description="distribution of pixels")
     mixtures: PositiveInt = Field(10, description="logistic components of each pixel")
+    bits: Annotated[int, Field(ge=1, le=8)] = Field(8, description="bits of a colour in the logistic likelihood")
     head: Literal["convolution", "pixel_shuffle"] = Field(
         "convolution", description="last layers: ELU and 3×3, or a cell, 3×3, unfolding of channels to 2×2 pixels, 3×3"
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import mlvgm_nvae
 from mlvgm.weights import load as core
-from mlvgm_nvae.config import NVAEConfig
+from mlvgm.weights.options import read_options
+from mlvgm_nvae.config import TEMPERATURE, NVAEConfig
 from mlvgm_nvae.fold import fold
 from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
 from mlvgm_nvae.loaders.containers import convert
@@ -20,21 +21,22 @@ def nvae(config: NVAEConfig) -> HierarchicalGenerator:
     Raises:
         InputError: the weights are missing, corrupt or of something else.
     """
-    model = fold(load_weights(config.weights, temperature=config.temperature))
+    model = fold(load_weights(config.weights, temperature=config.temperature, config=config.config))
     return HierarchicalGenerator(model, sampling=HierarchicalSampling(config.temperature, config.likelihood))
 
 
-def load_weights(name: str, *, temperature: float | None = None) -> NVAE:
+def load_weights(name: str, *, temperature: float = TEMPERATURE, config: Path | None = None) -> NVAE:
     """The network called ``name``: a shipped name or a path.
 
     Args:
         name: see :class:`NVAEConfig`.
         temperature: which batch-norm statistics to take from a checkpoint that holds several.
+        config: see :class:`NVAEConfig`.
 
     Raises:
         InputError: nothing has that name, or the file is not usable.
     """
-    options = {} if temperature is None else {"temperature": temperature}
+    options = {"temperature": temperature, **read_options(config)}
     content = core.load_weights(
         name, shipped=mlvgm_nvae.nvae.weights, formats=(FORMAT,), convert=convert, options=options
     )

@@ -62,14 +62,15 @@ def _batch_norm_branch(
     in_channels: int, out_channels: int, spec: Cell, architecture: NVAEArchitecture, resize: Resize
 ) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for number, kernel in enumerate(spec.kernels):
+    for number, (kernel, dilation) in enumerate(zip(spec.kernels, spec.steps, strict=True)):
         first = number == 0
         channels = in_channels if first else out_channels
-        layers += [_batch_norm(channels), nn.SiLU()]
+        layers += [_batch_norm(channels)] if spec.batch_norm else []
+        layers.append(nn.SiLU() if spec.activation == "silu" else nn.ELU())
         if first and resize == "up":
             layers.append(Upsample("nearest"))
         stride = 2 if first and resize == "down" else 1
-        layers.append(convolution(channels, out_channels, kernel, architecture, stride=stride))
+        layers.append(convolution(channels, out_channels, kernel, architecture, stride=stride, dilation=dilation))
     return layers
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+# At which the generator samples, and whose batch-norm statistics a checkpoint of several gives, unless told otherwise.
+TEMPERATURE = 0.6
 
 
 class NVAEConfig(BaseModel):
@@ -17,7 +21,12 @@ class NVAEConfig(BaseModel):
         description="shipped weights ('clean', 'denoising'), a file that training wrote, or a checkpoint of one of the "
         "two public code bases (.pt, or its state dict as .safetensors)",
     )
-    temperature: float = Field(0.6, gt=0, le=2, description="factor on every prior standard deviation")
+    config: Path | None = Field(
+        None,
+        description="JSON or YAML with a checkpoint's arguments, for what a bare state dict does not tell (num_x_bits, "
+        "res_dist, arch_instance)",
+    )
+    temperature: float = Field(TEMPERATURE, gt=0, le=2, description="factor on every prior standard deviation")
     likelihood: Literal["mean", "sample"] = Field(
         "mean", description="images are the pixel distribution's mean, or samples of it"
     )

@@ -25,13 +25,15 @@ class WeightNormConv2d(nn.Conv2d):
         kernel: int,
         *,
         stride: int = 1,
+        dilation: int = 1,
         groups: int = 1,
         bias: bool = True,
         eps: float = 0.0,
         mask: Tensor | None = None,
     ) -> None:
+        padding = dilation * (kernel // 2)
         super().__init__(
-            in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=bias
+            in_channels, out_channels, kernel, stride, padding, dilation=dilation, groups=groups, bias=bias
         )
         self.eps = eps
         self.register_buffer("mask", mask, persistent=False)
@@ -56,8 +58,10 @@ class MaskedConv2d(nn.Conv2d):
 
     mask: Tensor
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, mask: Tensor, groups: int = 1) -> None:
-        super().__init__(in_channels, out_channels, kernel, padding=kernel // 2, groups=groups)
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, *, mask: Tensor, groups: int = 1, bias: bool = True
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel, padding=kernel // 2, groups=groups, bias=bias)
         self.register_buffer("mask", mask)
 
     def effective_weight(self) -> Tensor:
@@ -82,13 +86,15 @@ def convolution(
     architecture: NVAEArchitecture,
     *,
     stride: int = 1,
+    dilation: int = 1,
     bias: bool = True,
 ) -> nn.Conv2d:
     """A convolution that keeps the size (divided by ``stride``), weight-normalised if the architecture says so."""
     if architecture.weight_norm:
         eps = architecture.weight_norm_eps
-        return WeightNormConv2d(in_channels, out_channels, kernel, stride=stride, bias=bias, eps=eps)
-    return nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=bias)
+        return WeightNormConv2d(in_channels, out_channels, kernel, stride=stride, dilation=dilation, bias=bias, eps=eps)
+    padding = dilation * (kernel // 2)
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation=dilation, bias=bias)
 
 
 def _norm(filters: Tensor) -> Tensor:

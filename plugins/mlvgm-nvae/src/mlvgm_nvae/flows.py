@@ -12,7 +12,8 @@ from mlvgm_nvae.convolutions import MaskedConv2d, WeightNormConv2d
 class FlowCell(nn.Module):
     """z − shift(z), where every number's shift reads only numbers before it, so that the log determinant is 0.
 
-    ``causal``: 3×3 to more channels, ELU, 5×5, two ELUs, 1×1 back; ``raster``: one ELU before the 1×1.
+    ``causal``: 3×3 to more channels, ELU, 5×5, two ELUs, 1×1 back, of which only the last has a bias; ``raster``: one
+    ELU before the 1×1, and biases everywhere.
     """
 
     def __init__(self, channels: int, architecture: NVAEArchitecture, *, mirrored: bool) -> None:
@@ -22,7 +23,9 @@ class FlowCell(nn.Module):
         groups = hidden if a.flow_depthwise else 1
         first, second, third = a.flow_kernels
 
-        def masked(inputs: int, outputs: int, kernel: int, *, groups: int = 1, strict: bool = False) -> nn.Conv2d:
+        def masked(
+            inputs: int, outputs: int, kernel: int, *, groups: int = 1, strict: bool = False, bias: bool = True
+        ) -> nn.Conv2d:
             if a.flow_cell == "raster":
                 mask = raster_mask(kernel, keep_centre=strict).expand(outputs, inputs // groups, -1, -1)
             else:
@@ -30,14 +33,15 @@ class FlowCell(nn.Module):
             mask = (mask.flip(2, 3) if mirrored else mask).clone()
             if a.flow_weight_norm:
                 eps = a.weight_norm_eps
-                return WeightNormConv2d(inputs, outputs, kernel, groups=groups, eps=eps, mask=mask)
-            return MaskedConv2d(inputs, outputs, kernel, groups=groups, mask=mask)
+                return WeightNormConv2d(inputs, outputs, kernel, groups=groups, bias=bias, eps=eps, mask=mask)
+            return MaskedConv2d(inputs, outputs, kernel, groups=groups, bias=bias, mask=mask)
 
         second_elu = [nn.ELU()] if a.flow_cell == "causal" else []
+        inner_bias = a.flow_cell == "raster"
         self.shift = nn.Sequential(
-            masked(channels, hidden, first, strict=True),
+            masked(channels, hidden, first, strict=True, bias=inner_bias),
             nn.ELU(),
-            masked(hidden, hidden, second, groups=groups),
+            masked(hidden, hidden, second, groups=groups, bias=inner_bias),
             nn.ELU(),
             *second_elu,
             masked(hidden, channels, third),

@@ -58,6 +58,7 @@ def _plain(layer: nn.Conv2d) -> nn.Conv2d:
         layer.kernel_size,  # type: ignore[arg-type]
         stride=layer.stride,  # type: ignore[arg-type]
         padding=layer.padding,  # type: ignore[arg-type]
+        dilation=layer.dilation,  # type: ignore[arg-type]
         groups=layer.groups,
         bias=layer.bias is not None,
     ).to(layer.weight)

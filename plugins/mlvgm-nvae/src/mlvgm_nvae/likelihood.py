@@ -37,20 +37,23 @@ class LogisticMixture:
         means: (N, C, M, H, W).
         log_scales: like ``means``, at least −7.
         coefficients: like ``means`` for RGB, in (−1, 1): red → green, red → blue, green → blue; empty for one channel.
+        bits: of a colour: images are on a grid of 2^``bits`` values.
     """
 
     logits: Tensor
     means: Tensor
     log_scales: Tensor
     coefficients: Tensor
+    bits: int = 8
 
     @classmethod
-    def of(cls, parameters: Tensor, *, channels: int, mixtures: int) -> LogisticMixture:
+    def of(cls, parameters: Tensor, *, channels: int, mixtures: int, bits: int = 8) -> LogisticMixture:
         """From the head's output: M logits (if M > 1), then for each channel M means, M log-scales, M coefficients."""
         split = mixtures if mixtures > 1 else 0
         logits = parameters[:, :split] if split else torch.zeros_like(parameters[:, :1])
         rest = parameters[:, split:].unflatten(1, (channels, -1, mixtures))
-        return cls(logits, rest[:, :, 0], rest[:, :, 1].clamp(min=-7), rest[:, :, 2:].tanh().flatten(1, 2))
+        coefficients = rest[:, :, 2:].tanh().flatten(1, 2)
+        return cls(logits, rest[:, :, 0], rest[:, :, 1].clamp(min=-7), coefficients, bits)
 
     def mean(self) -> Tensor:
         """Images in [0, 1]: weighted means and coefficients, each colour clamped before the next one reads it."""
@@ -70,12 +73,12 @@ class LogisticMixture:
         values = (one_hot * self.means).sum(2) + scales * (logistic.log() - (1 - logistic).log())
         return _autoregressive(values, (one_hot * self.coefficients).sum(2))
 
-    def log_likelihood(self, images: Tensor, *, bits: int = 8, upper_edge: float = 0.99) -> Tensor:
+    def log_likelihood(self, images: Tensor, *, bits: int | None = None, upper_edge: float = 0.99) -> Tensor:
         """Log probability in nats of images in [0, 1], summed over colours, (N, H, W).
 
         Args:
             images: on a grid of 2^``bits`` values.
-            bits: of a colour.
+            bits: of a colour; None is those of the mixture.
             upper_edge: pixels in [−1, 1] above it belong to the last bin, which reaches to infinity (NVAE 0.99, where
                 254/255 does too; VDVAE 0.999).
         """
@@ -86,9 +89,10 @@ class LogisticMixture:
             k = self.coefficients
             shift = torch.stack([torch.zeros_like(k[:, 0]), k[:, 0] * red, k[:, 1] * red + k[:, 2] * green], 1)
             means = means + shift
-        by_component = _discretised_logistic(
-            pixels, means, self.log_scales, levels=2**bits - 1, upper_edge=upper_edge
-        ).sum(1)
+        levels = 2 ** (self.bits if bits is None else bits) - 1
+        by_component = _discretised_logistic(pixels, means, self.log_scales, levels=levels, upper_edge=upper_edge).sum(
+            1
+        )
         if self.logits.shape[1] == 1:
             return by_component.squeeze(1)
         return (by_component + self.logits.log_softmax(1)).logsumexp(1)

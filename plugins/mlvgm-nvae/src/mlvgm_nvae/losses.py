@@ -13,7 +13,9 @@ from mlvgm_nvae.architecture import NVAEArchitecture
 def balancing_targets(architecture: NVAEArchitecture) -> Tensor:
     """Relative share of the KL each latent should carry, (latents,), the smallest is 1.
 
-    A latent of a scale twice as fine has four times the pixels; the latents of a scale share alike.
+    A latent of a scale twice as fine has four times the pixels; the latents of a scale share alike. This is the paper's
+    and NVlabs' rule. SerezD/NVAE-from-scratch takes the numbers of groups in reverse order (``kl_alpha``): the same
+    where all scales have as many.
 
     >>> from mlvgm_nvae.architecture import light
     >>> balancing_targets(light()).tolist()

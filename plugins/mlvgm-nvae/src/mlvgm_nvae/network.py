@@ -71,7 +71,7 @@ class NVAE(nn.Module):
         a = self.architecture
         if a.likelihood == "bernoulli":
             return Bernoulli(parameters)
-        return LogisticMixture.of(parameters, channels=a.image[0], mixtures=a.mixtures)
+        return LogisticMixture.of(parameters, channels=a.image[0], mixtures=a.mixtures, bits=a.bits)
 
     def forward(self, images: Tensor, noise: list[Tensor] | None = None) -> Forward:
         """Posterior sample, KL and pixel parameters of ``images``.

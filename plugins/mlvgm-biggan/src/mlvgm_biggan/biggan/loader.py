@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from mlvgm.errors import InputError
+from mlvgm.weights.arguments import check, number, option
 from mlvgm.weights.container import Container, Converted, tensors_of
 from mlvgm_biggan.biggan.architecture import BigGANArchitecture
 from mlvgm_biggan.biggan.spectral_norm import power_step
 from mlvgm_biggan.biggan.weights import FORMAT
-from mlvgm_biggan.options import check, number, option
 
 # The wrapper of lukemelas/pytorch-pretrained-gans puts this before every name.
 PREFIX = "big_gan."

@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from mlvgm.errors import InputError
+from mlvgm.weights.arguments import check, number, option
 from mlvgm.weights.container import Container, Converted, tensors_of
 from mlvgm_biggan.deep.architecture import BigGANDeepArchitecture
-from mlvgm_biggan.options import check, number, option
 
 FORMAT = "mlvgm-biggan-deep/1"
 

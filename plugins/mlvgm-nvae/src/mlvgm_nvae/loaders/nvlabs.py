@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from mlvgm.errors import InputError
+from mlvgm.weights.arguments import check, option, whole
 from mlvgm_nvae.architecture import Cell, NVAEArchitecture
 from mlvgm_nvae.loaders.common import State, below, count, indices, mixture_order, mixtures_of, reorder_head
 
+LAYOUT = "NVlabs/NVAE"
+
 Item = dict[str, Tensor]
+
+_PARTS = (
+    "prior_ftr0", "stem", "pre_process", "enc_tower", "enc0", "enc_sampler", "dec_sampler", "nf_cells", "dec_tower",
+    "post_process", "image_conditional",
+)  # fmt: skip
+# Encoder cells of these have dilated kernels, which their tensors do not tell.
+_DILATIONS = {"res53_mbconv": (2, 1), "res35_mbconv": (1, 2), "res55_mbconv": (2, 2)}
 
 
 @dataclass
@@ -37,16 +49,28 @@ def recognises(state: State) -> bool:
     return "prior_ftr0" in state
 
 
-def convert(state: State) -> tuple[NVAEArchitecture, dict[str, Tensor]]:
+def convert(state: State, options: Mapping[str, Any], *, path: Path) -> tuple[NVAEArchitecture, dict[str, Tensor]]:
     """Architecture, inferred from names and shapes, and tensors under this package's names.
 
+    Args:
+        state: sizes come from it.
+        options: arguments of the training that it does not tell: ``num_x_bits`` (8), ``res_dist`` (true),
+            ``arch_instance`` (kernels that are not dilated); others are checked.
+        path: of the checkpoint, for messages.
+
     Raises:
+        InputError: the options are invalid, or those of another checkpoint.
         KeyError, ValueError: tensors are missing or of an unknown kind.
     """
     # Convolutions without weight norm are stored twice.
     state = {name: tensor for name, tensor in state.items() if not name.endswith(".weight_normalized")}
+    if "stem_decoder.weight" in state:
+        raise ValueError("a network of a single latent, which has no decoder state, is not supported")
+    unknown = [name for name in state if name.partition(".")[0] not in _PARTS]
+    if unknown:
+        raise ValueError(f"{len(unknown)} unknown tensors, the first is {min(unknown)}")
     encoder, decoder = _read_encoder(state), _read_decoder(state)
-    architecture = _infer(state, encoder, decoder)
+    architecture = _with_options(_infer(state, encoder, decoder), options, path=path)
     ours: dict[str, Tensor] = {"decoder.constant": state["prior_ftr0"].unsqueeze(0)}
 
     def put(item: Item, prefix: str, rename: Callable[[Item], Item] = dict) -> None:
@@ -86,6 +110,38 @@ def convert(state: State) -> tuple[NVAEArchitecture, dict[str, Tensor]]:
         order = mixture_order(architecture.image[0], architecture.mixtures, mixture_major=False)
         reorder_head(ours, order)
     return architecture, ours
+
+
+def _with_options(inferred: NVAEArchitecture, options: Mapping[str, Any], *, path: Path) -> NVAEArchitecture:
+    """``inferred`` with what only ``options`` tell."""
+    a = inferred
+    found = {"num_latent_scales": a.scales, "num_latent_per_group": a.latent_channels[0], "num_nf": a.flows}
+    if a.likelihood == "logistic":
+        found["num_mixture_dec"] = a.mixtures
+    check(options, found, path=path)
+    bits = whole(options, "num_x_bits", path=path) or 8
+    if bits > 8:
+        raise InputError(f"{path}: expected num_x_bits in 1 … 8, got {bits}")
+    residual = option(options, "res_dist")
+    if not isinstance(residual, bool | None):
+        raise InputError(f"{path}: expected true or false for res_dist, got {residual!r}")
+    dilations = _dilations(option(options, "arch_instance"))
+    cells = {
+        name: cell.model_copy(update={"dilations": dilations})
+        for name in ("preprocess_cell", "encoder_cell")
+        if (cell := getattr(a, name)).kind == "residual" and len(cell.kernels) == len(dilations)
+    }
+    return a.model_copy(update={"bits": bits, "residual_posterior": residual is not False, **cells})
+
+
+def _dilations(cells: Any) -> tuple[int, ...]:
+    """Of the kernels of an encoder cell: ``cells`` is a name, or as checkpoints have it, operations by kind of cell."""
+    if isinstance(cells, Mapping):
+        operations = cells.get("normal_enc") or ()
+        dilations = tuple(2 if operation == "res_bnswish5" else 1 for operation in operations)
+    else:
+        dilations = _DILATIONS.get(str(cells), ())
+    return dilations if 2 in dilations else ()
 
 
 def _items(state: State, prefix: str) -> list[Item]:
@@ -142,6 +198,8 @@ def _infer(state: State, encoder: _Encoder, decoder: _Decoder) -> NVAEArchitectu
     ]
     plain = [item for cells in decoder.cells for item in cells if not _resizes(item)]
     binary = channels == outputs == 1
+    if outputs == 2 * channels:
+        raise ValueError("a normal distribution of pixels (num_mixture_dec 1) is not supported")
     return NVAEArchitecture(
         image=(channels, height * stride, width * stride),
         groups=groups,
@@ -168,11 +226,15 @@ def _infer(state: State, encoder: _Encoder, decoder: _Decoder) -> NVAEArchitectu
 def _cell(item: Item) -> Cell:
     gate = "se.se.0.weight" in item
     if "_ops.0.conv_0.weight" in item:
-        if "_ops.0.bn_act.weight" not in item:
-            raise ValueError("residual cells without batch norm are not supported")
         operations = indices(item, "_ops.")
         kernels = tuple(item[f"_ops.{number}.conv_0.weight"].shape[-1] for number in operations)
-        return Cell(kind="residual", kernels=kernels, squeeze_excitation=gate)
+        return Cell(
+            kind="residual",
+            kernels=kernels,
+            activation="silu" if "_ops.0.bn_act.weight" in item else "elu",
+            batch_norm="_ops.0.bn_act.weight" in item or "_ops.0.bn.bn.weight" in item,
+            squeeze_excitation=gate,
+        )
     if count(item, "_ops.") != 1:
         raise ValueError("cells of several inverted residuals are not supported")
     offset = _offset(item)
@@ -195,12 +257,14 @@ def _cell_names(item: Item) -> Item:
     layers: dict[str, str] = {}
     if "_ops.0.conv_0.weight" in item:
         doubles = "skip.1.weight" in item
-        operations = indices(item, "_ops.")
-        for number in operations:
-            first = 3 * number + (doubles and number > 0)
-            layers[f"_ops.{number}.bn_act."] = f"branch.{first}."
-            layers[f"_ops.{number}.conv_0."] = f"branch.{first + 2 + (doubles and number == 0)}."
-        end = 3 * len(operations) + doubles
+        normalised = any(name.startswith("_ops.0.bn") for name in item)
+        end = 0
+        for number in indices(item, "_ops."):
+            layers |= {f"_ops.{number}.{norm}.": f"branch.{end}." for norm in ("bn_act", "bn.bn")}
+            # Behind the norm an activation, and at first an upsampling.
+            end += normalised + 1 + (doubles and number == 0)
+            layers[f"_ops.{number}.conv_0."] = f"branch.{end}."
+            end += 1
     else:
         offset = _offset(item)
         parts = ("0.bn", "1.conv.0", "1.conv.1", "2.conv.0", "2.conv.1", "3", "4.bn")
@@ -230,6 +294,8 @@ def _flows(state: State, latents: int) -> dict[str, Any]:
     cells = count(state, "nf_cells.")
     if cells == 0:
         return {}
+    if cells % latents:
+        raise ValueError(f"{cells} pairs of flows for {latents} latents")
     layers = _flow_names(below(state, "nf_cells.0.cell1"))
     filters = [layers[f"{number}.weight"] for number in (0, 2, 5)]
     hidden, channels = filters[0].shape[:2]

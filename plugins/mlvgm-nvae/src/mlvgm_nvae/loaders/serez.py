@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from mlvgm_nvae.architecture import Cell, NVAEArchitecture
 from mlvgm_nvae.loaders.common import State, below, count, mixture_order, mixtures_of, reorder_head
+
+LAYOUT = "SerezD/NVAE-from-scratch"
 
 _CELL = (
     (re.compile(r"\bresidual\."), "branch."),
@@ -24,8 +29,13 @@ def recognises(state: State) -> bool:
     return "const_prior" in state
 
 
-def convert(state: State) -> tuple[NVAEArchitecture, dict[str, Tensor]]:
+def convert(state: State, options: Mapping[str, Any], *, path: Path) -> tuple[NVAEArchitecture, dict[str, Tensor]]:
     """Architecture, inferred from names and shapes, and tensors under this package's names.
+
+    Args:
+        state: it tells everything.
+        options: nothing is taken from them.
+        path: of the checkpoint.
 
     Raises:
         KeyError, ValueError: tensors are missing or of an unknown kind.

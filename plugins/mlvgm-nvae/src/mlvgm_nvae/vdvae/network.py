@@ -171,4 +171,4 @@ class VDVAE(nn.Module):
     def pixels(self, parameters: Tensor) -> LogisticMixture:
         """The pixel distribution that the decoder's output describes."""
         a = self.architecture
-        return LogisticMixture.of(parameters, channels=a.image[0], mixtures=a.mixtures)
+        return LogisticMixture.of(parameters, channels=a.image[0], mixtures=a.mixtures, bits=a.bits)

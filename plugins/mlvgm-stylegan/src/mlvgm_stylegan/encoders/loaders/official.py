@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from mlvgm.weights.arguments import arguments
 from mlvgm.weights.container import Container, tensors_of
-from mlvgm.weights.unpickle import Record
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def read_official(container: Container) -> Official:
         encoder=tensors_below(state, "encoder"),
         decoder=tensors_below(state, "decoder"),
         average=average if isinstance(average, Tensor) else None,
-        options={**_flat({"opts": content.get("opts")}), **_flat(container.options)},
+        options=arguments(container, "opts"),
     )
 
 
@@ -50,11 +50,3 @@ def tensors_below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]
     start = f"{prefix}."
     below = {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
     return {name.removeprefix("module."): tensor for name, tensor in below.items()}
-
-
-def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
-    """``options`` with what is nested in ``opts`` (a dict or a namespace) beside the rest."""
-    nested = options.get("opts")
-    nested = nested.state if isinstance(nested, Record) else nested
-    rest = {name: value for name, value in options.items() if name != "opts"}
-    return {**nested, **rest} if isinstance(nested, Mapping) else rest
