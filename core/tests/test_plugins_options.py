@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -30,6 +31,14 @@ class Config(BaseModel):
         return value
 
 
+class Many(Config):
+    flip: bool = Field(True, description="mirrored")
+    name: str = Field("", description="name")
+    folder: Path | None = Field(None, description="folder")
+    pair: tuple[int, int] | None = Field(None, description="two numbers")
+    extra: dict[str, Any] = Field({}, description="anything")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -37,7 +46,7 @@ class Config(BaseModel):
         ({"steps": 1, "epss": 1}, r"^attack\.epss: unknown option \(did you mean 'eps'\? known: alphas, eps, norm, "),
         ({"steps": 1, "zzzz": 1}, r"^attack\.zzzz: unknown option \(known: alphas"),
         ({}, r"^attack\.steps: is required$"),
-        ({"steps": "many"}, r"^attack\.steps: must be a valid integer.* \(got 'many'\)$"),
+        ({"steps": "many"}, r"^attack\.steps: must be a whole number \(got 'many'\)$"),
         ({"steps": 1, "norm": "L3"}, r"^attack\.norm: must be 'L2' or 'Linf' \(got 'L3'\)$"),
         ({"steps": 1, "alphas": "nothing"}, r"^attack\.alphas: expected a schedule \(got 'nothing'\)$"),
         ({"steps": 1, "alphas": [0.5, "x"]}, r"^attack\.alphas"),
@@ -59,6 +68,70 @@ def test_text_is_converted_where_the_type_allows() -> None:
     config = validate(Config, {"steps": "3", "sampling": {"temperature": "0.5"}}, prefix="attack")
     assert isinstance(config, Config)
     assert (config.steps, config.sampling.temperature) == (3, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"steps": True}, "must be a whole number (got True)"),
+        ({"steps": "true"}, "must be a whole number (got 'true')"),
+        ({"steps": 2.5}, "must be a whole number (got 2.5)"),
+        ({"steps": None}, "must be a whole number (got None)"),
+        ({"steps": [1]}, "must be a whole number (got [1])"),
+        ({"steps": "0x8"}, "must be a whole number (got '0x8')"),
+        ({"steps": "010"}, "must be a whole number (got '010')"),
+        ({"steps": "1_000"}, "must be a whole number (got '1_000')"),
+        ({"steps": "1:30"}, "must be a whole number (got '1:30')"),
+        ({"steps": 2**63}, "must be below 2^63 (got a larger number)"),
+        ({"steps": 1e300}, "must be below 2^63 (got 1e+300)"),
+        ({"eps": False}, "must be a number (got False)"),
+        ({"eps": "nan"}, "must be a number (got 'nan')"),
+        ({"eps": float("nan")}, "must be a finite number (got nan)"),
+        ({"eps": ".inf"}, "must be a finite number (got '.inf')"),
+        ({"eps": 10**400}, "must be below 2^63 (got a larger number)"),
+        ({"eps": "1e400"}, "must be a finite number (got '1e400')"),
+        ({"norm": True}, "must be 'L2' or 'Linf' (got True)"),
+        ({"flip": 1}, "must be true or false (got 1)"),
+        ({"flip": "yes"}, "must be true or false (got 'yes')"),
+        ({"name": True}, "must be a text (got True)"),
+        ({"folder": 0.5}, "must be a path (got 0.5)"),
+        ({"alphas": True}, "must be a text or a list (got True)"),
+        ({"alphas": [0.5, True]}, "must be a text or a number (got [0.5, True])"),
+        ({"pair": [1, "x"]}, "must be a whole number"),
+        ({"sampling": {"temperature": True}}, "sampling.temperature: must be a number (got True)"),
+        ({"sampling": True}, "sampling: "),
+        ({"eps": "x" * 500}, "must be a number (got 'xxxxx"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused_and_not_bent(given: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(Many, {"steps": 1} | given, prefix="attack")
+    assert said in str(caught.value) and len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ({"steps": "8"}, 8),
+        ({"steps": 8.0}, 8),
+        ({"steps": "1e3"}, 1000),
+        ({"steps": "-0"}, 0),
+        ({"eps": 1}, 1.0),
+        ({"eps": "1e-3"}, 1e-3),
+        ({"flip": "true"}, True),
+        ({"name": 2024}, "2024"),
+        ({"folder": 7}, Path("7")),
+        ({"folder": None}, None),
+        ({"folder": "null"}, Path("null")),
+        ({"pair": ["3", 4]}, (3, 4)),
+        ({"alphas": [0, "0.5"]}, (0.0, 0.5)),
+        ({"alphas": "keep:3"}, "keep:3"),
+        ({"extra": {"anything": True}}, {"anything": True}),
+    ],
+)
+def test_values_that_fit_are_taken(given: dict[str, object], value: object) -> None:
+    config = validate(Many, {"steps": 1} | given, prefix="attack")
+    assert getattr(config, next(iter(given))) == value
 
 
 def test_table_has_every_option_with_its_bounds() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlvgm.errors import ConfigError
+from mlvgm.plugins.values import fitted, shown
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -55,7 +56,7 @@ def validate(config: type[BaseModel], options: Mapping[str, Any], *, prefix: str
 
     Args:
         config: a component's pydantic model.
-        options: field values; text is converted where the field's type allows.
+        options: field values; :mod:`mlvgm.plugins.values` says which fit.
         prefix: how the component is addressed, e.g. ``"attack"``: the first part of every option in messages.
 
     Raises:
@@ -63,12 +64,19 @@ def validate(config: type[BaseModel], options: Mapping[str, Any], *, prefix: str
     """
     from pydantic import ValidationError
 
+    values, misfits = fitted(config, options)
+    complaints = [f"{'.'.join((prefix, *place))}: {text}" for place, text in misfits.items()]
     try:
-        return config.model_validate(dict(options))
+        made = config.model_validate(values)
     except ValidationError as error:
-        complaints = [_complaint(config, prefix, details) for details in error.errors(include_url=False)]
+        for details in error.errors(include_url=False):
+            if not any(details["loc"][: len(place)] == place for place in misfits):
+                complaints.append(_complaint(config, prefix, details))
         # A union reports each of its alternatives; the same sentence twice helps nobody.
         raise ConfigError("; ".join(dict.fromkeys(complaints))) from error
+    if complaints:
+        raise ConfigError("; ".join(complaints))
+    return made
 
 
 def table(config: type[BaseModel], *, prefix: str = "") -> tuple[Option, ...]:
@@ -107,9 +115,9 @@ def _complaint(config: type[BaseModel], prefix: str, details: Any) -> str:
     if kind == "missing":
         return f"{name}: is required"
     if kind in _COMPARISONS:
-        return f"{name}: must be {_bound(_COMPARISONS[kind], context[_COMPARISONS[kind]])} (got {value!r})"
+        return f"{name}: must be {_bound(_COMPARISONS[kind], context[_COMPARISONS[kind]])} (got {shown(value)})"
     message = str(details["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
-    got = "" if isinstance(value, Mapping) else f" (got {value!r})"
+    got = "" if isinstance(value, Mapping) else f" (got {shown(value)})"
     return f"{name}: {message}{got}"
 
 

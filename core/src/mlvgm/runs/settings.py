@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from mlvgm import plain_yaml
 from mlvgm.errors import ConfigError, InputError
 
 ENVIRONMENT_PREFIX = "MLVGM_SET_"
@@ -40,14 +39,9 @@ def parse_value(text: str) -> Any:
     if match and float(match[2]):
         return float(match[1]) / float(match[2])
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = plain_yaml.parse(text)
+    except ValueError:
         return text
-    if isinstance(value, str):
-        try:
-            return float(value)  # YAML 1.1 reads 1e-3 as a string
-        except ValueError:
-            return value
     return text if isinstance(value, dict) else value
 
 
@@ -57,12 +51,17 @@ def from_assignments(assignments: Iterable[str], *, source: str) -> dict[str, Se
     Raises:
         ConfigError: one of them has no key or no ``=``.
     """
-    settings = {}
+    settings: dict[str, Setting] = {}
     for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key.strip():
+        key, equals, value = (part.strip() for part in assignment.partition("="))
+        if not equals or not key:
             raise ConfigError(f"expected KEY=VALUE, got '{assignment}'", hint="for example --set attack.eps=0.5")
-        settings[key.strip()] = Setting(parse_value(value), source)
+        if not value:
+            raise ConfigError(f"'{key}' has no value in '{assignment}'", hint=f"{key}=null sets none")
+        setting = Setting(parse_value(value), source)
+        if settings.get(key, setting) != setting:
+            raise ConfigError(f"'{key}' is set twice: to {settings[key].value} and to {setting.value}")
+        settings[key] = setting
     return settings
 
 
@@ -71,7 +70,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Setting]:
     return {
         name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."): Setting(parse_value(value), f"${name}")
         for name, value in environ.items()
-        if name.startswith(ENVIRONMENT_PREFIX)
+        if name.startswith(ENVIRONMENT_PREFIX) and value.strip()  # an empty variable is as good as none
     }
 
 
@@ -79,31 +78,33 @@ def from_file(path: Path) -> dict[str, Setting]:
     """Settings of a YAML file.
 
     Raises:
-        InputError: it is missing or no mapping.
+        InputError: it is missing, not such YAML as :mod:`mlvgm.plain_yaml` takes, or no mapping.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"cannot read configuration '{path}': {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"configuration '{path}' is not YAML: {' '.join(str(error).split())}") from None
+    content = plain_yaml.read(path, what="configuration")
     if not isinstance(content, dict):
-        raise InputError(f"configuration '{path}': expected a mapping of options, got {type(content).__name__}")
-    return {key: Setting(value, str(path)) for key, value in flatten(content).items()}
+        came = "nothing" if content is None else type(content).__name__
+        raise InputError(f"configuration '{path}': expected a mapping of options, got {came}")
+    try:
+        return {key: Setting(value, str(path)) for key, value in flatten(content).items()}
+    except ConfigError as error:
+        raise InputError(f"configuration '{path}': {error.message}") from None
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as dotted keys.
+
+    Raises:
+        ConfigError: the same key is there nested and dotted.
 
     >>> flatten({"attack": {"eps": 1.0}, "seed": 0})
     {'attack.eps': 1.0, 'seed': 0}
     """
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
+        found = flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        if twice := flat.keys() & found.keys():
+            raise ConfigError(f"'{min(twice)}' is there twice")
+        flat |= found
     return flat
 
 

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from mlvgm import plain_yaml
 from mlvgm.errors import InputError
 
 
@@ -21,9 +20,8 @@ def read_options(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         text = path.read_text(encoding="utf-8")
-        # YAML takes 1e-05, as JSON writes it, for a string.
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError, yaml.YAMLError) as error:
+        content = json.loads(text) if path.suffix == ".json" else plain_yaml.parse(text)
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: expected JSON or YAML with constructor arguments, got: {reason}") from error
     if not isinstance(content, dict):
