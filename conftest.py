@@ -43,7 +43,8 @@ def _margins(request: pytest.FixtureRequest) -> Iterator[None]:
     def noted(*args: Any, **options: Any) -> float:
         share = used(*args, **options)
         file = os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[0]
-        found[file] = max(found.get(file, 0.0), share)
+        if not file.endswith("test_tolerance.py"):  # which goes to its limits
+            found[file] = max(found.get(file, 0.0), share)
         return share
 
     with pytest.MonkeyPatch.context() as patch:

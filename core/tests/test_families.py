@@ -15,6 +15,7 @@ from mlvgm.errors import ConfigError, InputError
 from mlvgm.latents import Latents
 from mlvgm.noise import Keys, Noise
 from mlvgm.protocols.generator import Encodes, Encoding, Inverts
+from tolerance import GRADIENT, close
 
 GENERATORS = {
     **{family.__name__: family() for family in FAMILIES},
@@ -42,10 +43,6 @@ def ramp(generator: Family) -> list[float]:
 def fitted(generator: Family, made: Tensor) -> Tensor:
     """Images the generator makes, at the size its encoder takes."""
     return adaptive_avg_pool2d(made, generator.encoder_image.shape[1:])
-
-
-def close(ours: Tensor, other: Tensor) -> None:
-    torch.testing.assert_close(ours, other, atol=1e-5, rtol=1e-5)
 
 
 def all_close(ours: Latents, other: Latents) -> None:
@@ -234,7 +231,7 @@ def test_to_noise_inverts_to_latents(generator: Family) -> None:
     latents = generator.to_latents(noise)
     back = generator.to_noise(latents)
     for i in range(len(generator.latents)):
-        torch.testing.assert_close(back.of(i), noise.of(i), atol=1e-4, rtol=1e-4)
+        close(back.of(i), noise.of(i), depth=GRADIENT)
     all_close(generator.to_latents(back), latents)
     close(generator.generate(back), generator.generate(noise))
 

@@ -14,6 +14,7 @@ from mlvgm.errors import ConfigError, InputError
 from mlvgm.latents import Latents
 from mlvgm.noise import Keys
 from mlvgm.protocols.generator import Conditional
+from tolerance import close
 
 conditional = pytest.mark.parametrize("generator", [BigGANLike(), BigGANDeepLike()], ids=["BigGAN", "BigGAN-deep"])
 
@@ -24,10 +25,6 @@ def keys(samples: int, draws: int = 1, seed: int = 0) -> Keys:
 
 def images(generator: Family, rows: int) -> Tensor:
     return torch.rand(rows, *generator.encoder_image.shape, generator=torch.Generator().manual_seed(1))
-
-
-def close(ours: Tensor, other: Tensor) -> None:
-    torch.testing.assert_close(ours, other, atol=1e-5, rtol=1e-5)
 
 
 def test_nuisances_are_off_by_default_and_belong_to_the_keys_when_on() -> None:

@@ -24,12 +24,12 @@ def images_at(levels: Tensor) -> Tensor:
 
 def test_exact_minimal_perturbation_of_a_linear_classifier() -> None:
     """Brightness errs exactly when the shift passes the distance of the mean from one half."""
-    levels = torch.linspace(0.05, 0.95, 37)
+    levels = torch.linspace(0.06, 0.94, 36)  # none on the threshold
     labels = (levels > 0.5).long()
     attacked = run_attack(Defence(Brightness()), Shift(eps=0.2, by=0.2), images_at(levels), labels)
     assert torch.equal(attacked.robust.right, (levels - 0.5).abs() > 0.2)
     assert attacked.clean.right.all() and not attacked.violations.any()
-    torch.testing.assert_close(attacked.norm[0], torch.tensor(0.0, dtype=torch.double), atol=0.21, rtol=0)
+    assert attacked.norm[0] < 0.21
 
 
 def test_violations_are_refused_and_reported() -> None:

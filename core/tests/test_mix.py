@@ -15,6 +15,7 @@ from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys, Noise
 from mlvgm.pipelines.grid import GAP, HEADER, write_grid
 from mlvgm.pipelines.mix import mix_images, mix_samples, spread
+from tolerance import close
 
 every = pytest.mark.parametrize("generator", [family() for family in FAMILIES], ids=lambda g: type(g).__name__)
 
@@ -26,10 +27,6 @@ def _samples(generator: Family, pairs: int) -> tuple[Noise, Noise]:
 
 def _images(generator: Family, rows: int, seed: int) -> Tensor:
     return torch.rand(rows, *generator.encoder_image.shape, generator=torch.Generator().manual_seed(seed))
-
-
-def _close(ours: Tensor, other: Tensor) -> None:
-    torch.testing.assert_close(ours, other, atol=1e-5, rtol=1e-5)
 
 
 @every
@@ -56,12 +53,12 @@ def test_samples_go_from_a_to_b(generator: Family) -> None:
     count = len(generator.latents)
     mixed = mix_samples(generator, pairs=3, prefixes=range(count + 1))
     assert mixed.images.shape == (3, count + 3, *generator.image.shape)
-    _close(mixed.first, generator.generate(ours).clamp(0, 1))
-    _close(mixed.mixtures[:, 0], mixed.first)
-    _close(mixed.second, generator.generate(theirs).clamp(0, 1))
-    _close(mixed.mixtures[:, -1], generator.generate(replace(theirs, condition=ours.condition)).clamp(0, 1))
+    close(mixed.first, generator.generate(ours).clamp(0, 1))
+    close(mixed.mixtures[:, 0], mixed.first)
+    close(mixed.second, generator.generate(theirs).clamp(0, 1))
+    close(mixed.mixtures[:, -1], generator.generate(replace(theirs, condition=ours.condition)).clamp(0, 1))
     if not isinstance(generator, BigGANLike):
-        _close(mixed.mixtures[:, -1], mixed.second)
+        close(mixed.mixtures[:, -1], mixed.second)
     for i in range(count):  # each latent does something
         assert (mixed.mixtures[:, i + 1] - mixed.mixtures[:, i]).flatten(1).abs().amax(1).min() > 1e-5
     default = mix_samples(generator, pairs=3)
@@ -76,21 +73,21 @@ def test_images_go_from_a_to_b(generator: Family) -> None:
     assert mixed.prefixes == tuple(range(count + 1))
     assert torch.equal(mixed.first, first) and torch.equal(mixed.second, second)
     ours, theirs = generator.encode(first), generator.encode(second)
-    _close(mixed.mixtures[:, 0], generator.blend(ours, ours, [0.0] * count).images.clamp(0, 1))
+    close(mixed.mixtures[:, 0], generator.blend(ours, ours, [0.0] * count).images.clamp(0, 1))
     if not isinstance(generator, BigGANLike):  # there the condition stays that of A
-        _close(mixed.mixtures[:, -1], generator.blend(theirs, theirs, [0.0] * count).images.clamp(0, 1))
+        close(mixed.mixtures[:, -1], generator.blend(theirs, theirs, [0.0] * count).images.clamp(0, 1))
     kept = generator.blend(ours, theirs, [1.0] + [0.0] * (count - 1)).images
-    _close(mixed.mixtures[:, 1], kept.clamp(0, 1))
+    close(mixed.mixtures[:, 1], kept.clamp(0, 1))
 
 
 @every
 def test_pairs_do_not_influence_each_other(generator: Family) -> None:
     few, many = (mix_samples(generator, pairs=pairs, seed=3) for pairs in (2, 5))
-    _close(many.images[:2], few.images)
+    close(many.images[:2], few.images)
     assert (mix_samples(generator, pairs=2).images - few.images).abs().max() > 1e-3  # the seed decides
     first, second = _images(generator, 4, 0), _images(generator, 4, 1)
     alone = mix_images(generator, first[2:3], second[2:3])
-    _close(mix_images(generator, first, second).images[2:3], alone.images)
+    close(mix_images(generator, first, second).images[2:3], alone.images)
 
 
 def test_what_is_left_of_a_linear_gaussian_is_the_energy_of_its_latents() -> None:
@@ -113,7 +110,7 @@ def test_nuisances_stay_those_of_a() -> None:
     generator = StyleGANLike().with_sampling(noise_mode="random")
     mixed = mix_samples(generator, pairs=2)
     ours, theirs = _samples(generator, 2)
-    _close(mixed.mixtures[:, -1], generator.generate(replace(theirs, nuisance=ours.nuisance)).clamp(0, 1))
+    close(mixed.mixtures[:, -1], generator.generate(replace(theirs, nuisance=ours.nuisance)).clamp(0, 1))
     assert (mixed.mixtures[:, -1] - mixed.second).abs().max() > 1e-3
     with pytest.raises(InputError, match="nuisance"):
         mix_images(generator, _images(generator, 2, 0), _images(generator, 2, 1))

@@ -7,6 +7,7 @@ import torch
 
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.rows import aligned, check_blend, expanded, mixed
+from tolerance import close
 
 
 def test_rows_are_image_major() -> None:
@@ -21,7 +22,7 @@ def test_nothing_widens_before_something_fresh_enters(alpha: float, rows: int) -
     found = mixed(kept, fresh, alpha)
     assert len(found) == rows
     expected = (1 - alpha) * kept.repeat_interleave(2, 0) + alpha * fresh
-    torch.testing.assert_close(expanded(found, 4), expected)
+    close(expanded(found, 4), expected)
 
 
 def test_what_blend_refuses() -> None:

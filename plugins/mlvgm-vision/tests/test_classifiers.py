@@ -24,6 +24,7 @@ from mlvgm_vision.classifiers.timm_model import TimmConfig, timm_classifier
 from mlvgm_vision.datasets.fashion_mnist import FashionMNIST
 from mlvgm_vision.datasets.shapes import ShapesConfig, shapes
 from mlvgm_vision.training.confusion import accuracy, confusion
+from tolerance import close
 
 COLOUR = DataInfo("colour", ImageSpec(3, 40, 50), ("a", "b", "c"), "MIT", "made here")
 GREY = DataInfo("grey", ImageSpec(1, 8, 8), ("a", "b", "c"), "MIT", "made here")
@@ -67,7 +68,7 @@ def test_classifier_is_frozen_stays_in_evaluation_mode_and_passes_gradients(samp
     before = classifier(images)
     classifier.train()
     assert torch.equal(classifier(images), before)
-    assert torch.allclose(classifier(images[1:2]), before[1:2], atol=1e-5)
+    close(classifier(images[1:2]), before[1:2])
     assert not any(parameter.requires_grad for parameter in classifier.parameters())
     images.requires_grad_(True)
     classifier(images).sum().backward()
@@ -79,10 +80,10 @@ def test_features_are_what_the_head_reads(sample: FashionMNIST) -> None:
     images, _ = sample.batch("test", range(4))
     features = classifier.features(images)
     assert features.shape == (4, 104)
-    torch.testing.assert_close(classifier.network.head(features), classifier(images))
+    close(classifier.network.head(features), classifier(images))
     linear = nn.Linear(64, 3)
     shallow = FrozenClassifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 64), linear), classes=3, mean=(0.5,))
-    torch.testing.assert_close(linear(shallow.features(images[:, :, :8, :8])), shallow(images[:, :, :8, :8]))
+    close(linear(shallow.features(images[:, :, :8, :8])), shallow(images[:, :, :8, :8]))
     assert not linear._forward_pre_hooks
 
 
@@ -108,7 +109,7 @@ def test_folding_batch_norm_changes_nothing() -> None:
     network.eval()
     images = torch.rand(5, 1, 16, 16)
     expected = network(images)
-    torch.testing.assert_close(fold(network)(images), expected, atol=1e-5, rtol=1e-4)
+    close(fold(network)(images), expected)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 
@@ -116,7 +117,8 @@ def test_weights_of_a_folded_network_are_read_as_they_are() -> None:
     network = fold(FashionCNN(channels=3, widths=(8, 12, 16), classes=4).eval())
     images = torch.rand(2, 3, 16, 16)
     again = FashionCNN.from_tensors(network.state_dict())
-    assert torch.equal(again(images), network(images)) and again.classes == 4
+    close(again(images), network(images))
+    assert again.classes == 4
 
 
 def test_sizes_of_own_weights_come_from_the_file(tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_timm_preprocessing_is_inside(channels: int) -> None:
     normalised = transforms.normalize(
         resized.repeat(1, 3 // channels, 1, 1), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     )
-    torch.testing.assert_close(classifier(images), network(normalised), atol=1e-5, rtol=1e-4)
+    close(classifier(images), network(normalised))
 
 
 def test_timm_options_replace_the_models_own() -> None:
@@ -188,7 +190,7 @@ def test_timm_checkpoints(tmp_path: Path, suffix: str) -> None:
         save_file(network.state_dict(), file)
     config = TimmConfig(model="resnet10t", checkpoint=file, size=(32, 32), mean=(0, 0, 0), std=(1, 1, 1))
     images = torch.rand(2, 3, 32, 32)
-    assert torch.equal(timm_classifier(config, data=COLOUR)(images), network(images))
+    close(timm_classifier(config, data=COLOUR)(images), network(images))
     with pytest.raises(InputError, match="does not load"):
         timm_classifier(config.model_copy(update={"num_classes": 5}), data=COLOUR)
     file.write_bytes(b"corrupt")
@@ -253,7 +255,7 @@ def test_import_takes_modules_and_functions_that_make_one(attribute: str) -> Non
     import own_models  # type: ignore[import-not-found]
 
     images = torch.rand(2, 1, 8, 8)
-    torch.testing.assert_close(classifier(images), own_models.network((images - 0.5) / 0.25))
+    close(classifier(images), own_models.network((images - 0.5) / 0.25))
 
 
 @pytest.mark.usefixtures("own_models")
@@ -263,7 +265,7 @@ def test_import_resizes_and_repeats_grey_where_it_normalises_colours() -> None:
     images = torch.rand(2, 1, 8, 9)
     resized = transforms.resize(images, [2, 3], antialias=True).repeat(1, 3, 1, 1)
     expected = resized - torch.tensor([0.1, 0.2, 0.3])[:, None, None]
-    torch.testing.assert_close(imported_classifier(config, data=data)(images), expected.flatten(1))
+    close(imported_classifier(config, data=data)(images), expected.flatten(1))
 
 
 @pytest.mark.usefixtures("own_models")

@@ -15,6 +15,7 @@ from mlvgm.errors import InputError
 from mlvgm.protocols.data import Split
 from mlvgm_vision.datasets.shapes import Shapes, ShapesConfig, shapes
 from mlvgm_vision.datasets.shapes_factors import COMBINATIONS, FACTORS, factors_of
+from tolerance import GRADIENT, close
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 DATA = shapes(ShapesConfig())
@@ -93,11 +94,11 @@ def test_textures_are_stripes_fixed_to_the_object() -> None:
     assert torch.equal(rows[:-4], rows[4:]) and not torch.allclose(rows[:-2], rows[2:])  # a period of an eighth
     dark = 0.85 * (0.35 - 1)
     u, v = rows / dark, columns / dark
-    torch.testing.assert_close(checks / dark, u * (1 - v) + v * (1 - u), atol=1e-5, rtol=1e-5)
+    close(checks / dark, u * (1 - v) + v * (1 - u))
     assert float(u.mean()) == pytest.approx(0.5, abs=0.1)
     wide = Shapes(ShapesConfig(size=160))
     left, right = (wide.render(_factors(x=x, y=2, texture=2)) for x in (0, 4))  # 0.4 of 160 pixels apart
-    torch.testing.assert_close(left.roll(64, 3), right, atol=1e-4, rtol=0)
+    close(left.roll(64, 3), right, depth=GRADIENT)
 
 
 @pytest.mark.parametrize("background", [*(pytest.param(i, marks=pytest.mark.slow) for i in range(5)), 5])
