@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlvgm.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -64,10 +65,17 @@ class Latents:
 
     def __getitem__(self, index: Tensor | Sequence[int] | slice) -> Latents:
         """The latents of some rows."""
+        return self._map(lambda value: value[index])
+
+    def to(self, device: torch.device | str) -> Latents:
+        """The same latents on ``device``."""
+        return self._map(lambda value: value.to(device))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Latents:
         return Latents(
-            values=tuple(value[index] for value in self.values),
-            condition=None if self.condition is None else self.condition[index],
-            nuisance={name: value[index] for name, value in self.nuisance.items()},
+            values=tuple(change(value) for value in self.values),
+            condition=None if self.condition is None else change(self.condition),
+            nuisance={name: change(value) for name, value in self.nuisance.items()},
         )
 
     def replaced(self, indices: Sequence[int], other: Latents) -> Latents:

@@ -14,10 +14,10 @@ from mlvgm.errors import ConfigError, InputError
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Noise
 from mlvgm.rows import check_blend, expanded, mixed
+from mlvgm.truncation import truncate, untruncate
 from mlvgm_biggan.biggan.network import BigGAN
 from mlvgm_biggan.encoder.encoder import Codes, LatentEncoder
 from mlvgm_biggan.generator import ClassConditionalGenerator
-from mlvgm_biggan.truncation import truncate, untruncate
 
 
 @dataclass(frozen=True)

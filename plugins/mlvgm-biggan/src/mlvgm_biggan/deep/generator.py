@@ -10,9 +10,9 @@ from torch import Tensor
 from mlvgm.errors import ConfigError, unknown
 from mlvgm.latents import ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Noise
+from mlvgm.truncation import truncate, untruncate
 from mlvgm_biggan.deep.network import BigGANDeep
 from mlvgm_biggan.generator import ClassConditionalGenerator
-from mlvgm_biggan.truncation import truncate, untruncate
 
 # Published samples cut the normal distribution here before they scale it.
 PUBLISHED_THRESHOLD = 2.0

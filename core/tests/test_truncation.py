@@ -8,7 +8,7 @@ from scipy import stats
 
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys, normal
-from mlvgm_biggan.truncation import truncate, untruncate
+from mlvgm.truncation import truncate, untruncate
 from tolerance import LAYER, close
 
 

@@ -48,4 +48,5 @@ def _tail(threshold: float, like: Tensor) -> Tensor:
 
 def _share(value: Tensor) -> Tensor:
     """Φ in double precision; torch's own ``ndtr`` loses its digits far below zero."""
-    return erfc(-value.double() * 0.5**0.5) / 2
+    share: Tensor = erfc(-value.double() * 0.5**0.5) / 2
+    return share
