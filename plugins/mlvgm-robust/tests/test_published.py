@@ -20,8 +20,9 @@ from mlvgm.pipelines.purify import Unit, record
 from mlvgm.protocols.attack import Attack
 from mlvgm_robust.attacks.deepfool import DeepFool
 from mlvgm_robust.attacks.geometry import distance
+from mlvgm_robust.attacks.losses import dlr
 from mlvgm_robust.published import carlini_wagner, deepfool
-from mlvgm_robust.published.autoattack import PublishedAutoAttack
+from mlvgm_robust.published.autoattack import PublishedAutoAttack, published_dlr
 from mlvgm_robust.published.carlini_wagner import PublishedCarliniWagner
 from mlvgm_robust.published.deepfool import PublishedDeepFool
 from mlvgm_robust.published.metric import FAILED, NOTE, distances, robust_accuracy, table
@@ -241,7 +242,16 @@ def test_ladders_of_the_switches() -> None:
     assert bounds(2) == bounds(3) == {"apgd-ce": (0.5, 1.0, 4.0)}
     assert bounds(4) == {"apgd-ce": (0.5, 1.0, 4.0), "apgd-dlr": (0.5, 2.0, 4.0)}
     assert bounds(2, few_classes="fixed") == bounds(4)
+    for choice, loss in (("published", published_dlr), ("fixed", dlr)):
+        assert PublishedAutoAttack(switches=Switches(ratio=choice)).ladders(4)["apgd-dlr"][0] is loss
     assert bounds(4, ladder="fixed") == dict.fromkeys(("apgd-ce", "apgd-dlr"), (0.5, 1.0, 2.0, 4.0))
+
+
+def test_the_published_ratio_passes_over_the_true_class() -> None:
+    logits = torch.tensor([[5.0, 3.0, 2.0, 1.0, 0.0]]).expand(3, -1)
+    published = published_dlr(logits, torch.tensor([0, 1, 2]))
+    torch.testing.assert_close(published, torch.tensor([-2 / 3, 2 / 3, 3 / 4]))
+    torch.testing.assert_close(dlr(logits, torch.tensor([0, 1, 2])), torch.tensor([-2 / 3, 2 / 3, 1.0]))
 
 
 def test_every_iterate_is_judged_when_fixed() -> None:

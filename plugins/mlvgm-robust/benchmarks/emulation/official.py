@@ -94,7 +94,7 @@ class Official:
             start = self.fgsm(image, label, TASK.start) + TASK.noise * noise / noise.norm()
             w = torch.atanh(2 * start.clamp(1e-6, 1 - 1e-6) - 1).requires_grad_(True)
             adam = torch.optim.Adam([w], lr=values.rate)
-            stored, length, success, updates, losses = None, torch.inf, False, 0, []
+            stored, length, success, updates, mean = None, torch.inf, False, 0, 0.0
             for _ in range(self.caps.carlini_wagner):
                 point = (w.tanh() + 1) / 2
                 out = self.logits(point)[0]
@@ -102,16 +102,16 @@ class Official:
                 away = (point - image).square().sum()
                 loss = away + c * (out[label] - others + values.kappa).clamp_min(0)
                 (w.grad,) = (self.slope(loss, w),)
-                fooled = int(out.argmax()) != label
-                if (fooled and not success) or (float(away.detach()) < length and stored is not None):
-                    stored, length, success = point.detach(), float(away.detach()), fooled
-                updates += 1 if fooled or updates else 0
-                window = losses[-values.window :]
                 torch.nn.utils.clip_grad_norm_([w], 1.0)
                 adam.step()
-                if updates > values.window + 1 and float(loss.detach()) > sum(window) / len(window):
-                    break
-                losses.append(float(loss.detach()))
+                fooled = int(out.argmax()) != label
+                if fooled:
+                    if updates > values.window and float(loss.detach()) > mean:
+                        break
+                    mean += (float(loss.detach()) - mean) / (min(updates, values.window) + 1)
+                    updates += 1
+                if (fooled and not success) or (float(away.detach()) < length and stored is not None):
+                    stored, length, success = point.detach(), float(away.detach()), fooled
             if success and length < nearest:
                 best, nearest, c = stored, length, 0.8 * c
             else:
@@ -188,6 +188,7 @@ def _cross_entropy(logits: Tensor, label: int) -> Tensor:
 
 
 def _dlr(logits: Tensor, label: int) -> Tensor:
-    ordered = logits[0].sort(descending=True).values
+    ordered, classes = logits[0].sort(descending=True)
     rival = torch.cat([logits[0, :label], logits[0, label + 1 :]]).max()
-    return (rival - logits[0, label]) / (ordered[0] - ordered[2] + 1e-12)
+    third = ordered[3] if int(classes[2]) == label else ordered[2]
+    return (rival - logits[0, label]) / (ordered[0] - third + 1e-12)

@@ -41,8 +41,8 @@ class Adam:
     def step(self, values: Tensor, gradient: Tensor) -> tuple[Tensor, Self]:
         """``values`` moved against ``gradient``, and the state after it."""
         steps = self.steps + 1
-        first = torch.lerp(gradient, self.first, _BETA_1)
-        second = torch.lerp(gradient.square(), self.second, _BETA_2)
-        mean, square = first / (1 - _BETA_1**steps), second / (1 - _BETA_2**steps)
-        moved = values - self.rate * mean / (square.sqrt() + _EPSILON)
+        first = torch.lerp(self.first, gradient, 1 - _BETA_1)
+        second = torch.addcmul(_BETA_2 * self.second, gradient, gradient, value=1 - _BETA_2)
+        size = second.sqrt() / (1 - _BETA_2**steps) ** 0.5 + _EPSILON
+        moved = values - self.rate / (1 - _BETA_1**steps) * (first / size)
         return moved, replace(self, first=first, second=second, steps=steps)

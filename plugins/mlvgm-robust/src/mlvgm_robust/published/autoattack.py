@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from mlvgm.protocols.attack import AttackContext, AttackInfo
-from mlvgm_robust.attacks.losses import cross_entropy, dlr
+from mlvgm_robust.attacks.losses import cross_entropy, dlr, margin
 from mlvgm_robust.published import fab
 from mlvgm_robust.published.apgd import ascend
 from mlvgm_robust.published.config import CE_BOUNDS, DLR_BOUNDS, PublishedAutoAttackConfig
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from mlvgm.target import Target
 
 _MORE_THAN = 3
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class PublishedAutoAttack:
         fab_iterations: steps of FAB.
         fab_classes: boundaries FAB looks at; None is all.
         reported: bounds at which robust accuracy is reported, the rungs of both ladders when ``ladder`` is fixed.
-        switches: ``success``, ``iterate``, ``ladder`` and ``few_classes`` matter.
+        switches: ``success``, ``iterate``, ``ladder``, ``few_classes`` and ``ratio`` matter.
     """
 
     iterations: int = 64
@@ -55,7 +58,8 @@ class PublishedAutoAttack:
         fixed = self.switches.ladder == "fixed"
         found = {"apgd-ce": (cross_entropy, self.reported if fixed else self.ce_bounds)}
         if classes > _MORE_THAN or self.switches.few_classes == "fixed":
-            found["apgd-dlr"] = (dlr, self.reported if fixed else self.dlr_bounds)
+            ratio = published_dlr if classes > _MORE_THAN and self.switches.ratio == "published" else dlr
+            found["apgd-dlr"] = (ratio, self.reported if fixed else self.dlr_bounds)
         return found
 
     def __call__(
@@ -80,6 +84,13 @@ class PublishedAutoAttack:
         context.progress("fab")
         fab.search(found, iterations=self.fab_iterations, classes=self.fab_classes)
         return found.handed_over()
+
+
+def published_dlr(logits: Tensor, labels: Tensor) -> Tensor:
+    """−(z_y − max_{i≠y} z_i) / (z_π1 − z_π3), with z_π4 in place of z_π3 where that is z_y; four logits at least."""
+    values, classes = logits.topk(4, dim=1)
+    third = torch.where(classes[:, 2] == labels, values[:, 3], values[:, 2])
+    return margin(logits, labels) / (values[:, 0] - third + _TINY)
 
 
 def build(config: PublishedAutoAttackConfig) -> PublishedAutoAttack:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from mlvgm.target import Target
 
-_INSIDE, _TINY = 1e-6, 1e-12
+_INSIDE = 1e-6
+_CLIPPED = 1e-6  # what torch adds to a norm before it divides by it
 _ON_FAILURE, _ON_NEARER, _ON_FARTHER = 1.2, 0.8, 0.9
 
 
@@ -33,11 +34,11 @@ class _Restart:
     rows: Tensor
     w: Tensor
     adam: Adam
-    losses: Tensor  # (b, window), the last ones, oldest overwritten
-    updates: Tensor  # since the first success; 0 before it
+    mean: Tensor  # of the losses of misclassified iterates
+    updates: Tensor  # of the mean
 
     def select(self, keep: Tensor) -> Self:
-        return type(self)(self.rows[keep], self.w[keep], self.adam[keep], self.losses[keep], self.updates[keep])
+        return type(self)(self.rows[keep], self.w[keep], self.adam[keep], self.mean[keep], self.updates[keep])
 
 
 @dataclass
@@ -54,9 +55,11 @@ class PublishedCarliniWagner:
     """C&W (arXiv 1608.04644) with a c that changes between restarts instead of a binary search.
 
     Minimises ‖x′ − x‖² + c · max(z_y − max z_j + κ, 0) over w, x′ = (tanh w + 1) / 2, with Adam and the gradient
-    clipped to norm 1. A restart leaves an image alone when, more than ``window`` updates after its first success, the
-    loss is above the mean of the last ``window``. Then c grows by 1.2 after failure and shrinks by 0.8 after a nearer
-    success, by 0.9 after one that is farther.
+    clipped to norm 1. Every misclassified iterate moves a rolling mean of such iterates' losses, by 1 / n the n-th time
+    and never by less than 1 / (``window`` + 1). A restart leaves an image alone, without a look at its distance, at a
+    misclassified iterate whose loss is above that mean after more than ``window`` moves; iterates that are classified
+    right neither count nor stop. Then c grows by 1.2 after failure and shrinks by 0.8 after a nearer success, by 0.9
+    after one that is farther.
 
     Args:
         c: first weight.
@@ -107,21 +110,21 @@ class PublishedCarliniWagner:
         w = torch.atanh(2 * self._start(target, centre, labels, context[rows]) - 1)
         everyone, nowhere = torch.arange(len(rows), device=w.device), torch.full_like(c, torch.inf)
         stored = _Stored(centre.clone(), nowhere.clone(), torch.zeros_like(rows, dtype=torch.bool))
-        losses = nowhere[:, None].repeat(1, self.window)
-        state = _Restart(everyone, w, Adam.of(w, rate=self.rate), losses, torch.zeros_like(rows))
-        for step in range(self.steps):
+        state = _Restart(everyone, w, Adam.of(w, rate=self.rate), torch.zeros_like(c), torch.zeros_like(rows))
+        for _ in range(self.steps):
             tanh, here = state.w.tanh(), state.rows
             point = (tanh + 1) / 2
             hinge, slope, logits = target[here].gradient(point, self._hinge, labels[here], c[here], draws=context.eot)
             delta = point - centre[here]
             fooled = found.fooled(logits, rows[here])
-            self._store(stored, point, distance(delta, "L2"), fooled, here)
             loss = delta.flatten(1).square().sum(1) + hinge
-            state.updates = torch.where(fooled | (state.updates > 0), state.updates + 1, 0)
-            stalled = (state.updates > self.window + 1) & (loss > state.losses.mean(1))
+            stalled = fooled & (state.updates > self.window) & (loss > state.mean)
+            self._store(stored, point[~stalled], distance(delta, "L2")[~stalled], fooled[~stalled], here[~stalled])
+            share = 1 / (state.updates.clamp_max(self.window) + 1)
+            state.mean = torch.where(fooled, torch.lerp(state.mean, loss, share), state.mean)
+            state.updates = state.updates + fooled
             gradient = (slope + 2 * delta) * (1 - tanh.square()) / 2
-            gradient = gradient * per_image((1 / distance(gradient, "L2").clamp_min(_TINY)).clamp_max(1))
-            state.losses[:, step % self.window] = loss
+            gradient = gradient * per_image((1 / (distance(gradient, "L2") + _CLIPPED)).clamp_max(1))
             state.w, state.adam = state.adam.step(state.w, gradient)
             if stalled.any():
                 state = state.select(~stalled)

@@ -48,7 +48,7 @@ class PublishedCarliniWagnerConfig(PublishedConfig):
     steps: int | None = Field(None, ge=1, description="most steps of a restart; null: the task's")
     rate: float | None = Field(None, gt=0, allow_inf_nan=False, description="Adam's step; null: the task's")
     restarts: int | None = Field(None, ge=1, description="runs, each with its own c; null: the task's")
-    window: int | None = Field(None, ge=1, description="losses in the mean that stops a restart; null: the task's")
+    window: int | None = Field(None, ge=1, description="successes before a restart may stop; null: the task's")
     start: float | None = Field(None, ge=0, allow_inf_nan=False, description="L2 of the FGSM start; null: the task's")
     noise: float | None = Field(None, ge=0, allow_inf_nan=False, description="L2 of noise on it; null: the task's")
 

@@ -43,6 +43,10 @@ class Switches(BaseModel):
     ladder: Choice = Field(
         "published", description="APGD is run at uneven bounds; fixed: both losses at every bound that is reported"
     )
+    ratio: Choice = Field(
+        "published",
+        description="APGD-DLR divides by the fourth logit where the third is the true class's; fixed: by the third",
+    )
     few_classes: Choice = Field(
         "published", description="no APGD-DLR with three classes or fewer; fixed: on the ratio, or margin, there is"
     )
