@@ -165,7 +165,7 @@ def test_merging_does_not_depend_on_the_order(study: Path, other: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "remark"),
     [
-        ("limit: 10", "limit: 9", "is on the first 9 images"),
+        ("limit: 10", "limit: 11", "is on the first 11 images"),
         ("votes: 3", "votes: 2", "'noise' is another defence"),
         ("split: test", "split: validation", "other data or another split"),
     ],
@@ -253,6 +253,58 @@ def test_the_same_seed_gives_the_decisions_on_record(study: Path, said: Callable
     fresh = said("run", "score", study, "--quiet", "--seed", "1")["rows"]
     changed = {row["label"]: sum(one["changed"] for one in fresh if one["label"] == row["label"]) for row in fresh}
     assert changed["noise"] > 0 and changed["undefended"] == changed["blur only"] == 0
+
+
+@pytest.fixture
+def copy(study: Path, tmp_path: Path) -> Path:
+    """The study, to be damaged."""
+    shutil.copytree(study, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+UNIT, OTHER = "apgd-ce-eps-1--undefended--000000.safetensors", "apgd-ce-eps-1--undefended--000006.safetensors"
+
+
+@pytest.mark.parametrize("way", ["missing", "truncated", "empty", "exchanged", "of another run", "a folder"])
+def test_a_damaged_shard_is_left_out_of_scores_and_named(
+    copy: Path, other: Path, way: str, said: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    shard = copy / "images" / UNIT
+    content = shard.read_bytes()
+    shard.unlink()
+    if way == "a folder":
+        shard.mkdir()
+    elif way != "missing":
+        theirs = (other / "images" / "pgd--undefended--000000.safetensors").read_bytes()
+        exchanged = (copy / "images" / OTHER).read_bytes()
+        shard.write_bytes(
+            {"truncated": content[:-9], "empty": b"", "exchanged": exchanged, "of another run": theirs}[way]
+        )
+    told = said("run", "score", copy, "--quiet", code=1)
+    (problem,) = told["problems"]
+    assert UNIT in problem
+    images = {(row["label"], row["attack"]): row["images"] for row in told["rows"]}
+    assert images.pop(("undefended", "apgd-ce, eps 1")) == 4 and set(images.values()) == {10}
+    run("run", "score", copy, "--quiet", code=1)
+    printed = capfd.readouterr()
+    assert UNIT in printed.err and "1 of 18 shards are missing, damaged or exchanged" in printed.err
+    assert "stored examples" in printed.out
+
+
+def test_a_run_without_its_shards(copy: Path, said: Callable[..., Any]) -> None:
+    shutil.rmtree(copy / "images")
+    told = said("run", "score", copy, "--quiet", code=1)
+    assert told["rows"] == [] and len(told["problems"]) == 18
+
+
+def test_records_of_earlier_versions_have_no_digest(copy: Path, said: Callable[..., Any]) -> None:
+    records = [json.loads(line) for line in (copy / "records.jsonl").read_text().splitlines()]
+    assert all(len(record.pop("shard")) == 64 for record in records)
+    (copy / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert said("run", "score", copy, "--quiet")["problems"] == []
+    (copy / "images" / UNIT).write_bytes((copy / "images" / OTHER).read_bytes())
+    (problem,) = said("run", "score", copy, "--quiet", code=1)["problems"]
+    assert "it is not of unit" in problem and "samples" in problem
 
 
 def test_scores_on_another_defence(study: Path, said: Callable[..., Any], capfd: pytest.CaptureFixture[str]) -> None:

@@ -47,14 +47,14 @@ def score(
     """Score stored adversarial examples without attacking: on the defences they were made against, or on another.
 
     The same seed gives the decisions on record. Examples outside box or ball are refused: the original counts in their
-    place, and the command ends with exit code 1.
+    place. Shards of a run that are missing, damaged or exchanged are named and left out. Either ends with exit code 1.
     """
     import dataclasses
     import os
 
     import torch
 
-    from mlvgm.cli.output import emit_json, json_ready, progress_bar
+    from mlvgm.cli.output import emit_json, json_ready, progress_bar, say
     from mlvgm.errors import CheckFailed, ConfigError
     from mlvgm.runs.build import check_device
     from mlvgm.runs.resolve import collect
@@ -77,18 +77,27 @@ def score(
     }
     chosen = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ)
     found = read(stored, norm=norm, eps=eps)
+    for problem in found.problems:
+        say(f"left out: {problem}")
     config, own = score_config(chosen, found.config, threads=torch.get_num_threads())
     check_device(config.device)
     with progress_bar("scoring", shown=not quiet) as update:
         rows = score_stored(found, config, own=own, progress=update)
     if json_output:
         plain = [dataclasses.asdict(row) for row in rows]
-        emit_json(json_ready({"schema": 1, "stored": str(stored), "seed": config.seed, "rows": plain}))
-    else:
+        scored = {"schema": 1, "stored": str(stored), "seed": config.seed, "rows": plain}
+        emit_json(json_ready(scored | {"problems": list(found.problems)}))
+    elif rows:
         _print(rows, seed=config.seed)
     refused = sum(row.refused for row in rows)
-    if refused:
-        raise CheckFailed(f"{refused} adversarial images lie outside box or ball; the originals count in their place")
+    failures = [f"{refused} adversarial images lie outside box or ball; the originals count in their place"] * bool(
+        refused
+    )
+    if found.problems:
+        units = len(found.problems) + len(found.shards)
+        failures.append(f"{len(found.problems)} of {units} shards are missing, damaged or exchanged, and were left out")
+    if failures:
+        raise CheckFailed("; ".join(failures))
 
 
 def _print(rows: list[ScoreRow], *, seed: int) -> None:

@@ -136,7 +136,7 @@ def run_unit(
 
 
 def record(unit: Unit, labels: torch.Tensor, attacked: Attacked, *, info: AttackInfo) -> dict[str, Any]:
-    """A unit's outcome in plain values, per image."""
+    """A unit's outcome in plain values, per image; :mod:`mlvgm.pipelines.recorded` says what they are."""
     notes = {"notes": {name: values.tolist() for name, values in attacked.notes.items()}} if attacked.notes else {}
     return notes | {
         "unit": unit.name,
@@ -159,31 +159,6 @@ def record(unit: Unit, labels: torch.Tensor, attacked: Attacked, *, info: Attack
         "seconds": attacked.seconds,
         "decision_seconds": attacked.decision_seconds,
     }
-
-
-_OF_IMAGES = (
-    *("samples", "labels", "clean", "clean_single", "robust", "robust_single"),
-    *("chance", "norm", "violations"),
-)
-_OF_UNITS = (
-    *("defence", "attack", "norm_name", "eps", "forwards", "backwards"),
-    *("paths", "seconds", "decision_seconds", "differentiable"),
-)
-
-
-def problem_of(record: Mapping[str, Any]) -> str:
-    """What a :func:`record` read back lacks, in words; empty if nothing.
-
-    >>> problem_of({"unit": "a", "samples": [0]})
-    "no 'labels'"
-    """
-    for key in (*_OF_IMAGES, *_OF_UNITS):
-        if key not in record:
-            return f"no '{key}'"
-    for key in _OF_IMAGES:
-        if not isinstance(record[key], list) or len(record[key]) != len(record["samples"]):
-            return f"'{key}' is no list of one entry for each image"
-    return ""
 
 
 def summarise(records: Sequence[Mapping[str, Any]]) -> RowResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,10 +65,12 @@ def read_shard(path: Path, *, record: Mapping[str, Any] | None = None) -> Shard:
 
     Args:
         path: safetensors file.
-        record: the record of the unit it belongs to, for shards of earlier versions, which say less.
+        record: the record of the unit it belongs to: it has to be that unit's, to the last bit where the record has the
+            file's SHA-256. Shards of earlier versions say less, and their records have none.
 
     Raises:
-        InputError: it is no safetensors file, a tensor is missing, has another shape or is not finite.
+        InputError: it is no safetensors file, a tensor is missing, has another shape or is not finite, or it is not the
+            shard on record.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -78,6 +81,7 @@ def read_shard(path: Path, *, record: Mapping[str, Any] | None = None) -> Shard:
     except (OSError, SafetensorError) as error:
         raise InputError(f"cannot read shard '{path}': {error}", hint="see docs/reference/shards.md") from None
     if record is not None:
+        check_digest(path, record)
         header = shard_metadata(record, seed=0, split="") | header
         tensors = {"labels": torch.tensor(record["labels"]), "samples": torch.tensor(record["samples"])} | tensors
     for name in ("original", "adversarial", "labels"):
@@ -103,7 +107,7 @@ def read_shard(path: Path, *, record: Mapping[str, Any] | None = None) -> Shard:
     norm, eps = header.get("norm"), _number(path, header.get("eps"))
     if norm is not None and norm not in _NORMS:
         raise _bad(path, f"norm '{norm}' is none of {', '.join(_NORMS)}")
-    return Shard(
+    shard = Shard(
         path.stem,
         original,
         adversarial,
@@ -114,6 +118,40 @@ def read_shard(path: Path, *, record: Mapping[str, Any] | None = None) -> Shard:
         norm,
         eps,
     )
+    if record is not None:
+        _check_unit(path, shard, record)
+    return shard
+
+
+def check_digest(path: Path, record: Mapping[str, Any]) -> None:
+    """Refuse a file that is not the one a unit's record was written with; records of earlier versions cannot tell.
+
+    Raises:
+        InputError: it is another, or cannot be read.
+    """
+    expected = record.get("shard")
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read shard '{path}': {error.strerror}", hint="restore the file") from None
+    if expected not in (None, found):
+        raise _bad(path, f"it is not the file on record (SHA-256 {found[:12]}…, on record {str(expected)[:12]}…)")
+
+
+def _check_unit(path: Path, shard: Shard, record: Mapping[str, Any]) -> None:
+    """Refuse a whole shard that is another unit's."""
+    own = {
+        "defence": shard.defence,
+        "attack": shard.attack,
+        "norm_name": shard.norm,
+        "eps": shard.eps,
+        "samples": list(shard.samples or ()),
+        "labels": shard.labels.tolist(),
+    }
+    for key, value in own.items():
+        if value != record[key]:
+            what = key.removesuffix("_name")
+            raise _bad(path, f"it is not of unit '{record['unit']}': its {what} is {value}, on record {record[key]}")
 
 
 def _number(path: Path, text: str | None) -> float | None:

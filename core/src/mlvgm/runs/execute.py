@@ -83,8 +83,9 @@ def execute(
                     device=config.device,
                     progress=report,
                 )
-                run.write_images(unit.name, images, shard_metadata(record, seed=config.seed, split=config.split))
-                run.append(record | {"configuration": configurations[unit.label, unit.attack]})
+                header = shard_metadata(record, seed=config.seed, split=config.split)
+                digest = run.write_images(unit.name, images, header)
+                run.append(record | {"configuration": configurations[unit.label, unit.attack], "shard": digest})
                 hooks.tell("mlvgm_unit_done", run=run, record=record)
             workers.wait()
             result = results(config, finished_units(run))

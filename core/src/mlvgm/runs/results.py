@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from mlvgm.errors import InputError
 from mlvgm.pipelines.comparison import as_plain
 from mlvgm.pipelines.outcomes import Outcome, by_attack
-from mlvgm.pipelines.purify import RowResult, problem_of, summarise
+from mlvgm.pipelines.purify import RowResult, summarise
+from mlvgm.pipelines.recorded import contradiction, problem_of
 from mlvgm.pipelines.worst_case import WorstCase
 from mlvgm.runs.config import PurifyConfig
 from mlvgm.runs.plan import row_note
@@ -33,8 +36,13 @@ class Figures:
 
 
 def figures(config: PurifyConfig, records: Iterable[Mapping[str, Any]]) -> list[Figures]:
-    """Figures of all finished units: each defence under each of its attacks, in the order of the configuration."""
+    """Figures of all finished units: each defence under each of its attacks, in the order of the configuration.
+
+    Raises:
+        InputError: a unit is none of this configuration.
+    """
     grouped = by_attack(records)
+    check_units(config, grouped)
     found = []
     for row in config.rows:
         for attack in config.attacks:
@@ -48,9 +56,35 @@ def finished_units(run: RunDirectory) -> dict[str, dict[str, Any]]:
     """Records of the finished units of a purification run, by unit.
 
     Raises:
-        InputError: a line is not such a record.
+        InputError: a line is not such a record, or two contradict each other.
     """
-    return run.finished(problem=problem_of)
+    done = run.finished(problem=problem_of)
+    wrong = contradiction(done.values())
+    if wrong:
+        raise InputError(f"records of run '{run.path}' are not of one run: {wrong}", hint="restore its records*.jsonl")
+    return done
+
+
+def check_units(config: PurifyConfig, grouped: Mapping[tuple[str, str], Iterable[Mapping[str, Any]]]) -> None:
+    """Refuse finished units, by (defence, attack), that a configuration does not have.
+
+    Raises:
+        InputError: there is one.
+    """
+    attacked, limits = config.attacked(), {row.label: row.limit for row in config.attacks}
+    for (defence, attack), records in grouped.items():
+        most = min(limit for limit in (config.limit, limits.get(attack), math.inf) if limit is not None)
+        for record in records:
+            if defence not in attacked.get(attack, ()):
+                what = f"of '{defence}' under '{attack}'"
+            elif max(record["samples"]) >= most:
+                what = f"of image {max(record['samples'])}"
+            else:
+                continue
+            raise InputError(
+                f"unit '{record['unit']}' is {what}, which is not in the run's configuration",
+                hint="are its records those of another run?",
+            )
 
 
 def results(config: PurifyConfig, done: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -201,12 +201,18 @@ class RunDirectory:
         """File of a unit's images."""
         return self.images / f"{unit}.safetensors"
 
-    def write_images(self, unit: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-        """Images of a unit, lossless; a unit's record is written only after them."""
+    def write_images(self, unit: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
+        """Images of a unit, lossless; a unit's record is written only after them.
+
+        Returns:
+            SHA-256 of the file, which the record keeps.
+        """
         from mlvgm.tensors_file import as_bytes
 
+        content = as_bytes(tensors, metadata)
         self.images.mkdir(exist_ok=True)
-        write_bytes(self.shard(unit), as_bytes(tensors, metadata))
+        write_bytes(self.shard(unit), content)
+        return hashlib.sha256(content).hexdigest()
 
     def read_images(self, unit: str) -> dict[str, Tensor]:
         """Images of a finished unit.

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 
 from mlvgm.errors import ConfigError, InputError
+from mlvgm.pipelines.outcomes import by_attack
 from mlvgm.pipelines.score import Rescored, ScoreRow, rescore, score_rows
 from mlvgm.pipelines.shards import Shard, read_shard
 from mlvgm.runs.build import Study, build_study
 from mlvgm.runs.config import PurifyConfig, checked, load_config
 from mlvgm.runs.resolve import resolve
-from mlvgm.runs.results import finished_units
+from mlvgm.runs.results import check_units, finished_units
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.settings import Setting, Settings, flatten
 
@@ -32,11 +33,13 @@ class Stored:
         shards: with sample ids, in order of their names.
         recorded: right decisions about adversarial images on record, by name of the shard.
         config: of the run they are from, if they are from one.
+        problems: shards of the run that are missing, damaged or another unit's, each with what is wrong.
     """
 
     shards: tuple[Shard, ...]
     recorded: Mapping[str, Sequence[bool]]
     config: PurifyConfig | None
+    problems: tuple[str, ...] = ()
 
 
 def stored(path: Path, *, norm: str | None = None, eps: float | None = None) -> Stored:
@@ -48,30 +51,41 @@ def stored(path: Path, *, norm: str | None = None, eps: float | None = None) -> 
         eps: their largest size, for shards that do not say.
 
     Raises:
-        InputError: there are none, or one is not what it should be.
+        InputError: there are none, or one of a folder is not what it should be.
     """
+    if (path / "config.yaml").is_file():
+        return _of_run(RunDirectory.open(path))
     if not path.exists():
         raise InputError(f"no such folder or shard: '{path}'", hint="see `mlvgm runs list`")
-    config, records = None, {}
-    folder = path
-    if (path / "config.yaml").is_file():
-        run = RunDirectory.open(path)
-        config, records, folder = load_config(run.config), finished_units(run), path / "images"
-    files = [path] if path.is_file() else sorted(folder.glob("*.safetensors"))
-    if records:  # a unit that was interrupted has images but no record
-        files = [file for file in files if file.stem in records]
+    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
     if not files:
         raise InputError(f"no shards in '{path}'", hint="a run directory, or a folder of .safetensors files")
     shards, count = [], 0
     for file in files:
-        shard = read_shard(file, record=records.get(file.stem))
+        shard = read_shard(file)
         if shard.samples is None:
             shard = replace(shard, samples=tuple(range(count, count + len(shard.labels))))
         count += len(shard.labels)
         if shard.norm is None:
             shard = replace(shard, norm=norm, eps=eps)
         shards.append(shard)
-    return Stored(tuple(shards), {name: record["robust"] for name, record in records.items()}, config)
+    return Stored(tuple(shards), {}, None)
+
+
+def _of_run(run: RunDirectory) -> Stored:
+    """The shard of every finished unit; images without a record are of a unit that was interrupted."""
+    config, records = load_config(run.config), finished_units(run)
+    check_units(config, by_attack(records.values()))
+    if not records:
+        raise InputError(f"run '{run.path}' has no finished unit yet", hint=f"`mlvgm runs resume {run.path}` goes on")
+    shards, problems = [], []
+    for unit in sorted(records):
+        try:
+            shards.append(read_shard(run.shard(unit), record=records[unit]))
+        except InputError as error:
+            problems.append(error.message)
+    recorded = {name: record["robust"] for name, record in records.items()}
+    return Stored(tuple(shards), recorded, config, tuple(problems))
 
 
 def score_config(settings: Settings, run: PurifyConfig | None, *, threads: int) -> tuple[PurifyConfig, bool]:
