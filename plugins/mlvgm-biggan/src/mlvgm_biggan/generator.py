@@ -102,7 +102,8 @@ class ClassConditionalGenerator:
             len(classes) and not 0 <= int(classes.min()) <= int(classes.max()) < self.classes
         ):
             raise InputError(f"expected classes in 0 … {self.classes - 1}, came {classes.tolist()}")
-        return self.network.embedding(classes.to(self.device))
+        result: Tensor = self.network.embedding(classes.to(self.device))
+        return result
 
     def to_latents(self, noise: Noise) -> Latents:
         """The latents ``noise`` makes."""

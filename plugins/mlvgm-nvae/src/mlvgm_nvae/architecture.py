@@ -136,7 +136,8 @@ class NVAEArchitecture(BaseModel):
     @property
     def finest_stride(self) -> int:
         """Image pixels per feature pixel at the finest scale."""
-        return 2**self.preprocess_blocks * (2 if self.stem == "unshuffle" else 1)
+        result: int = 2**self.preprocess_blocks * (2 if self.stem == "unshuffle" else 1)
+        return result
 
     @property
     def scales(self) -> int:

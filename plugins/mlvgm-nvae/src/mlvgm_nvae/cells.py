@@ -25,7 +25,8 @@ class ResidualCell(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         residual = self.branch(features)
-        return self.skip(features) + (residual if self.scale == 1.0 else self.scale * residual)
+        result: Tensor = self.skip(features) + (residual if self.scale == 1.0 else self.scale * residual)
+        return result
 
 
 def cell(

@@ -50,7 +50,8 @@ class WeightNormConv2d(nn.Conv2d):
         return self.gain * direction / (_norm(direction) + self.eps)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self._conv_forward(features, self.effective_weight(), self.bias)
+        result: Tensor = self._conv_forward(features, self.effective_weight(), self.bias)
+        return result
 
 
 class MaskedConv2d(nn.Conv2d):
@@ -69,7 +70,8 @@ class MaskedConv2d(nn.Conv2d):
         return self.weight * self.mask
 
     def forward(self, features: Tensor) -> Tensor:
-        return self._conv_forward(features, self.effective_weight(), self.bias)
+        result: Tensor = self._conv_forward(features, self.effective_weight(), self.bias)
+        return result
 
 
 def effective_weight(layer: nn.Conv2d) -> Tensor:
@@ -98,4 +100,5 @@ def convolution(
 
 
 def _norm(filters: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(filters, dim=(1, 2, 3), keepdim=True)
+    result: Tensor = torch.linalg.vector_norm(filters, dim=(1, 2, 3), keepdim=True)
+    return result

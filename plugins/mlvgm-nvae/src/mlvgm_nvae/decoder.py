@@ -87,9 +87,8 @@ class Group(nn.Module):
 
     def merge(self, state: Tensor, latent: Tensor) -> Tensor:
         """The state after the latent has entered."""
-        if self.concatenate:
-            return self.enter(torch.cat([state, latent], 1))
-        return state + self.enter(latent)
+        entered: Tensor = self.enter(torch.cat([state, latent], 1) if self.concatenate else latent)
+        return entered if self.concatenate else state + entered
 
 
 class Decoder(nn.Module):
@@ -118,7 +117,8 @@ class Decoder(nn.Module):
 
     def finish(self, state: Tensor) -> Tensor:
         """Pixel parameters (N, ·, H, W) of the state after the last latent."""
-        return self.head(self.postprocess(state))
+        result: Tensor = self.head(self.postprocess(state))
+        return result
 
 
 def _head(width: int, architecture: NVAEArchitecture) -> nn.Module:

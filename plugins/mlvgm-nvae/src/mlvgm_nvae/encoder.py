@@ -22,7 +22,8 @@ class Stem(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         if self.fold > 1:
             images = functional.pixel_unshuffle(images, self.fold)
-        return self.convolution(images.contiguous(memory_format=torch.channels_last))
+        result: Tensor = self.convolution(images.contiguous(memory_format=torch.channels_last))
+        return result
 
 
 class Encoder(nn.Module):

@@ -48,7 +48,8 @@ class FlowCell(nn.Module):
         )
 
     def forward(self, latent: Tensor) -> Tensor:
-        return latent - self.shift(latent)
+        result: Tensor = latent - self.shift(latent)
+        return result
 
 
 def flow(channels: int, architecture: NVAEArchitecture) -> nn.Sequential:

@@ -64,7 +64,8 @@ class NVAE(nn.Module):
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
         """Encoder features of images in [0, 1], one for each latent, coarse → fine."""
-        return self.encoder(2 * images - 1)
+        result: tuple[Tensor, ...] = self.encoder(2 * images - 1)
+        return result
 
     def pixels(self, parameters: Tensor) -> LogisticMixture | Bernoulli:
         """The pixel distribution that the decoder's output describes."""

@@ -16,4 +16,5 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         gate = self.excite(self.squeeze(features.mean((2, 3))).relu()).sigmoid()
-        return features * gate[:, :, None, None]
+        result: Tensor = features * gate[:, :, None, None]
+        return result

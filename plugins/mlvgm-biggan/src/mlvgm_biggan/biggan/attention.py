@@ -27,4 +27,5 @@ class SelfAttention(nn.Module):
         key = max_pool2d(self.key(features), 2).flatten(2).mT
         value = max_pool2d(self.value(features), 2).flatten(2).mT
         read = scaled_dot_product_attention(query, key, value, scale=1.0)
-        return features + self.gamma * self.output(read.mT.unflatten(2, features.shape[2:]))
+        result: Tensor = features + self.gamma * self.output(read.mT.unflatten(2, features.shape[2:]))
+        return result

@@ -46,7 +46,8 @@ class Block(nn.Module):
         if self.down:
             residual, features = F.avg_pool2d(residual, 2), F.avg_pool2d(features, 2)
         shortcut: Tensor = self.shortcut(features)
-        return residual + shortcut
+        result: Tensor = residual + shortcut
+        return result
 
 
 class Discriminator(nn.Module):

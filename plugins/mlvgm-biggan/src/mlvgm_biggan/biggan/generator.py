@@ -97,7 +97,8 @@ class BigGANGenerator(ClassConditionalGenerator):
         Raises:
             InputError: ``latents`` carry no condition.
         """
-        return (self.network(*self._inputs(latents.values, latents.condition)) + 1) / 2
+        result: Tensor = (self.network(*self._inputs(latents.values, latents.condition)) + 1) / 2
+        return result
 
 
 class EncodingBigGANGenerator(BigGANGenerator):

@@ -85,7 +85,8 @@ class BigGAN(nn.Module):
 
     def embed(self, classes: Tensor) -> Tensor:
         """Condition embeddings (N, embedding) of class numbers (N,)."""
-        return self.embedding(classes)
+        result: Tensor = self.embedding(classes)
+        return result
 
     def forward(self, chunks: Sequence[Tensor], condition: Tensor) -> Tensor:
         """Images in [−1, 1].
@@ -104,7 +105,8 @@ class BigGAN(nn.Module):
             features = block(features, joined)
             if str(i) in self.attention:
                 features = self.attention[str(i)](features)
-        return self.output(relu(self.norm(features))).tanh()
+        result: Tensor = self.output(relu(self.norm(features))).tanh()
+        return result
 
 
 def build(architecture: BigGANArchitecture, *, seed: int) -> BigGAN:

@@ -94,4 +94,5 @@ class BigGANDeepGenerator(ClassConditionalGenerator):
             InputError: ``latents`` carry no condition.
         """
         values, condition = self._inputs(latents.values, latents.condition)
-        return (self.network(values, condition, truncation=self.sampling.truncation) + 1) / 2
+        result: Tensor = (self.network(values, condition, truncation=self.sampling.truncation) + 1) / 2
+        return result

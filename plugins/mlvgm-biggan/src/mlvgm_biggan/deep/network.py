@@ -110,4 +110,5 @@ class BigGANDeep(nn.Module):
             features = block(features, joined, truncation)
         features = self.norm(features, truncation)
         features = torch.addcmul(self.bias[:, None, None], features, self.gain[:, None, None])
-        return self.output(relu(features)).tanh()
+        result: Tensor = self.output(relu(features)).tanh()
+        return result

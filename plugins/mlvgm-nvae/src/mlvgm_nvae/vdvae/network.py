@@ -91,7 +91,8 @@ class Group(nn.Module):
 
     def merge(self, state: Tensor, latent: Tensor) -> Tensor:
         state = state[:, : self.width] + state[:, -self.width :] + self.z_proj(latent)
-        return state + self.resnet(state)
+        result: Tensor = state + self.resnet(state)
+        return result
 
 
 class Encoder(nn.Module):
@@ -146,7 +147,8 @@ class Decoder(nn.Module):
         return state * self.gain + self.bias
 
     def finish(self, state: Tensor) -> Tensor:
-        return self.out_conv(self.features(state))
+        result: Tensor = self.out_conv(self.features(state))
+        return result
 
 
 class VDVAE(nn.Module):

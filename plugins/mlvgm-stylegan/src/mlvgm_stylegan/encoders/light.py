@@ -57,7 +57,8 @@ class ResidualBlock(nn.Module):
         self.second.weight.data.mul_(0.1)
 
     def forward(self, features: Tensor) -> Tensor:
-        return features + self.second(F.silu(self.first(F.silu(features))))
+        result: Tensor = features + self.second(F.silu(self.first(F.silu(features))))
+        return result
 
 
 class LightEncoder(nn.Module):
@@ -122,7 +123,8 @@ class LightEncoder(nn.Module):
             collected += [features.mean((2, 3)), deviations]
         collected.append(self.keep(F.silu(features)).flatten(1))
         hidden = F.silu(self.hidden(torch.cat(collected, 1)))
-        return self.offsets(hidden).view(len(images), *self.average.shape)
+        result: Tensor = self.offsets(hidden).view(len(images), *self.average.shape)
+        return result
 
     def encode(self, images: Tensor) -> Tensor:
         """Styles (B, styles, w_dim) of images (B, \\*image.shape) in [0, 1].
@@ -131,7 +133,8 @@ class LightEncoder(nn.Module):
             InputError: images of another size.
         """
         check_images("light", images, self.image)
-        return self.average + self.deviation * self(2 * images - 1)
+        result: Tensor = self.average + self.deviation * self(2 * images - 1)
+        return result
 
     def restore(self, images: Tensor) -> Tensor:
         """The generator's images as they are: both have one size."""

@@ -100,7 +100,8 @@ class DownBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         residual = activate(self.conv1(activate(self.conv0(features))))
-        return (residual + self.skip(features)) * math.sqrt(0.5)
+        result: Tensor = (residual + self.skip(features)) * math.sqrt(0.5)
+        return result
 
 
 class Discriminator(nn.Module):
@@ -132,7 +133,8 @@ class Discriminator(nn.Module):
         a = self.architecture
         deviations = minibatch_deviations(features, group=a.group, channels=a.group_channels)
         features = activate(self.conv(torch.cat([features, deviations], 1)))
-        return self.out(activate(self.fc(features.flatten(1)))).squeeze(1)
+        result: Tensor = self.out(activate(self.fc(features.flatten(1)))).squeeze(1)
+        return result
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Feature maps of the residual blocks, fine → coarse; each depends on its own image only."""

@@ -144,7 +144,8 @@ class StyleGAN2Generator:
 
     def _images(self, styles: Sequence[Tensor], given: Latents) -> Tensor:
         """Images of ``styles``, of as many rows as the longest of them and of the noise images has."""
-        return (self.model.synthesis(styles, self._noise_images(given)) + 1) / 2
+        result: Tensor = (self.model.synthesis(styles, self._noise_images(given)) + 1) / 2
+        return result
 
     def _noise_images(self, given: Latents) -> NoiseImages:
         if self.sampling.noise_mode != "random":

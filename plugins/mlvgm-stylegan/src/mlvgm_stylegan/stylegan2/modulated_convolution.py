@@ -84,7 +84,8 @@ class ModulatedProjection(nn.Module):
         # Few rows, transposed in the product, are several times faster than few columns.
         filters = style[:, None] * self.weight.flatten(1)
         pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
-        return torch.bmm(pixels, filters.transpose(1, 2)).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        result: Tensor = torch.bmm(pixels, filters.transpose(1, 2)).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        return result
 
 
 def _energy(weight: Tensor) -> Tensor:

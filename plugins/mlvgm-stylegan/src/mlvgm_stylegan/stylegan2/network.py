@@ -30,7 +30,8 @@ class StyleGAN2(nn.Module):
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Images of z (N, z_dim) with stored noise, nominally in [-1, 1]."""
-        return self.synthesis([self.mapping(z, condition)] * self.architecture.num_ws)
+        result: Tensor = self.synthesis([self.mapping(z, condition)] * self.architecture.num_ws)
+        return result
 
 
 def build(architecture: StyleGAN2Architecture, *, seed: int) -> StyleGAN2:

@@ -79,10 +79,13 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, ws: Sequence[Tensor], noise: Sequence[Tensor | None], low_pass: Tensor) -> Tensor:
         """Features after the block; ``ws`` and ``noise`` are those of its convolutions."""
+        result: Tensor
         if self.up is None:
-            return self.layer(x, ws[0], noise[0], low_pass)
+            result = self.layer(x, ws[0], noise[0], low_pass)
+            return result
         if self.skip is None:
-            return self.layer(self.up(x, ws[0], noise[0], low_pass), ws[1], noise[1], low_pass)
+            result = self.layer(self.up(x, ws[0], noise[0], low_pass), ws[1], noise[1], low_pass)
+            return result
         gain = 0.5**0.5
         kept = upsample(conv2d(x, self.skip * (gain * self.skip.shape[1] ** -0.5)), low_pass)
         x = self.layer(self.up(x, ws[0], noise[0], low_pass), ws[1], noise[1], low_pass, gain=gain)

@@ -49,7 +49,8 @@ class FourierInput(nn.Module):
         grid = affine_grid(theta[None], [1, 1, self.size, self.size], align_corners=False)[0]
         waves = torch.einsum("hwd,ncd->nhwc", grid, frequencies) + phases[:, None, None]
         waves = (2 * math.pi * waves).sin() * (1 - fade).clamp(0, 1)[:, None, None]
-        return (waves @ (self.weight.T / len(self.weight) ** 0.5)).permute(0, 3, 1, 2)
+        result: Tensor = (waves @ (self.weight.T / len(self.weight) ** 0.5)).permute(0, 3, 1, 2)
+        return result
 
     def _moved(self, parameters: Tensor) -> Tensor:
         """Transformations (N, 3, 3) of (cosine, sine, shift x, shift y), the first two up to a common factor."""

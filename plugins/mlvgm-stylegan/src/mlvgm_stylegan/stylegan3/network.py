@@ -41,7 +41,8 @@ class Synthesis(nn.Module):
         x = self.input(styles[0])
         for layer, w in zip(self.layers, styles[1:], strict=True):
             x = layer(x, w)
-        return x * self.output_scale
+        result: Tensor = x * self.output_scale
+        return result
 
 
 class StyleGAN3(nn.Module):

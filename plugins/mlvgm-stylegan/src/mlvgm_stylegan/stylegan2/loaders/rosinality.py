@@ -126,4 +126,5 @@ def _mean_style(tensors: State, architecture: StyleGAN2Architecture) -> Tensor:
     prefix = "mapping.layers."
     network.layers.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     z = normal(Keys.of(seed=0, purpose="rosinality", samples=range(4096)), "z", (architecture.z_dim,))
-    return network(z).mean(0)
+    result: Tensor = network(z).mean(0)
+    return result
