@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlvgm.defence import Defence
 from mlvgm.noise import Keys
@@ -21,23 +18,23 @@ from mlvgm.target import Target
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden" / "attacks"
 
 
-@dataclass(frozen=True)
-class GoldenClassifier:
+class GoldenClassifier(nn.Module):
     """2x − 1, two convolutions, two linear layers."""
 
-    weights: dict[str, Tensor]
-    scale: float = 1.0
-    classes: int = 10
+    def __init__(self, weights: Mapping[str, Tensor], scale: float = 1.0, classes: int = 10) -> None:
+        super().__init__()
+        self.scale, self.classes = scale, classes
+        (wide, channels, size, _), (wider, *_) = weights["conv1.weight"].shape, weights["conv2.weight"].shape
+        self.conv1 = nn.Conv2d(channels, wide, size, padding=1)
+        self.conv2 = nn.Conv2d(wide, wider, size, stride=2, padding=1)
+        self.fc1, self.fc2 = (nn.Linear(*reversed(weights[f"{name}.weight"].shape)) for name in ("fc1", "fc2"))
+        self.load_state_dict(weights)
+        self.requires_grad_(False).eval()
 
-    def to(self, device: torch.device | str) -> Self:
-        return self
-
-    def __call__(self, images: Tensor) -> Tensor:
-        w = self.weights
-        h = F.conv2d(2 * images - 1, w["conv1.weight"], w["conv1.bias"], padding=1).relu()
-        h = F.conv2d(h, w["conv2.weight"], w["conv2.bias"], stride=2, padding=1).relu()
-        h = F.linear(h.flatten(1), w["fc1.weight"], w["fc1.bias"]).relu()
-        return self.scale * F.linear(h, w["fc2.weight"], w["fc2.bias"])[:, : self.classes]
+    def forward(self, images: Tensor) -> Tensor:
+        h = self.conv2(self.conv1(2 * images - 1).relu()).relu()
+        logits: Tensor = self.scale * self.fc2(self.fc1(h.flatten(1)).relu())
+        return logits[:, : self.classes]
 
 
 def classifier(*, scale: float = 1.0, classes: int = 10) -> GoldenClassifier:

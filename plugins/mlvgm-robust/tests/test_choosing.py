@@ -33,6 +33,7 @@ from mlvgm_robust.choosing.bayes import Bayes, starting_points
 from mlvgm_robust.choosing.energy import Energy, family, measure
 from mlvgm_robust.choosing.random import Random
 from mlvgm_robust.purifiers.mlvgm import MlvgmPurifier
+from tolerance import close
 
 # The class is the sign of z0. The classifier also looks at z1, twice as much, and there the attack goes; z2 it ignores.
 SIGNAL, LOOK, EPS, VOTES, IMAGES = 0.3, (1.0, 2.0, 0.0), 0.25, 4, 256
@@ -104,7 +105,7 @@ def test_the_set_is_right_before_and_wrong_after(built: Built, generator: Linear
     assert len(built.adversarial) == IMAGES and built.tried >= IMAGES and built.right == built.tried
     moved = generator.encode(built.adversarial.images).values - generator.encode(built.adversarial.clean).values
     expected = torch.tensor([MOVED[0], MOVED[1]]).expand(IMAGES, 2)
-    torch.testing.assert_close(moved[:, [0, 4]].abs(), expected, atol=1e-5, rtol=0)
+    close(moved[:, [0, 4]].abs(), expected)
 
 
 def test_images_that_are_not_adversarial_are_not_kept(defence: Defence, generator: LinearGenerator) -> None:
@@ -195,7 +196,7 @@ def test_methods_find_what_the_attack_moves(method: object, problem: AlphaProble
 def test_energy_measures_what_latents_carry_and_are_used_for(problem: AlphaProblem) -> None:
     effects, passes = measure(problem, images=IMAGES)
     assert passes == IMAGES * 8
-    torch.testing.assert_close(effects.harm.tolist(), [MOVED[0], LOOK[1] * MOVED[1], 0.0], atol=1e-5, rtol=0)
+    close(torch.tensor(effects.harm.tolist()), [MOVED[0], LOOK[1] * MOVED[1], 0.0])
     # Resampling loses what was there, up to the mean of IMAGES draws of the prior.
     for use, there, look in zip(effects.use.tolist(), (SIGNAL, 0.0, 0.0), LOOK, strict=True):
         assert abs(use - there) <= 4 * look * PRIOR / IMAGES**0.5 + 1e-5
@@ -208,7 +209,7 @@ def test_the_family_of_energy_is_nested() -> None:
     order, levels = (2, 0, 3, 1), torch.linspace(0, 4, 17).tolist()
     vectors = torch.tensor([family(order, level) for level in levels])
     assert bool((vectors.diff(dim=0) >= 0).all())
-    torch.testing.assert_close(vectors.sum(1), torch.tensor(levels))
+    close(vectors.sum(1), torch.tensor(levels))
     assert family(order, 2.5) == (1, 0, 1, 0.5)
 
 

@@ -27,6 +27,7 @@ from mlvgm_robust.attacks.foreign import MENDED, search
 from mlvgm_robust.attacks.foreign_config import ForeignConfig
 from mlvgm_robust.attacks.torchattacks import TorchattacksConfig
 from mlvgm_robust.purifiers.noise import AddNoise
+from tolerance import close
 
 ADAPTERS: dict[str, tuple[type[ForeignConfig], Any]] = {
     "torchattacks": (TorchattacksConfig, torchattacks_adapter.build),
@@ -206,19 +207,15 @@ def test_results_are_those_of_the_libraries() -> None:
     model, x, y = problem()
     plain = Plain(model).eval()
     cw = built("torchattacks:CW?steps=100&c=10")
-    torch.testing.assert_close(
-        run(cw, Defence(model), x, y), import_module("torchattacks").CW(plain, c=10, steps=100)(x, y)
-    )
+    close(run(cw, Defence(model), x, y), import_module("torchattacks").CW(plain, c=10, steps=100)(x, y))
     bounded = import_module("torchattacks").APGD(plain, norm="L2", eps=0.02, steps=7)(x, y)
-    torch.testing.assert_close(
-        run(built("torchattacks:APGD?norm=L2&eps=0.02&steps=7&seed=0"), Defence(model), x, y), bounded
-    )
+    close(run(built("torchattacks:APGD?norm=L2&eps=0.02&steps=7&seed=0"), Defence(model), x, y), bounded)
     foolbox = import_module("foolbox")
     wrapped = foolbox.PyTorchModel(plain, bounds=(0, 1), device="cpu")
     for name, eps in (("L2FMNAttack", None), ("DDNAttack", 0.01), ("LinfBasicIterativeAttack", 0.01)):
         theirs = getattr(import_module("foolbox.attacks"), name)()(wrapped, x, y, epsilons=eps)[1]
         reference = f"foolbox:{name}" if eps is None else f"foolbox:{name}?eps={eps}"
-        torch.testing.assert_close(run(built(reference), Defence(model), x, y), theirs)
+        close(run(built(reference), Defence(model), x, y), theirs)
 
 
 def test_deepfool_finds_the_distance_in_closed_form() -> None:

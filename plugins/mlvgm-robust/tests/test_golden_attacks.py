@@ -17,6 +17,7 @@ from mlvgm_robust.attacks.geometry import distance
 from mlvgm_robust.attacks.official import OfficialAutoAttack
 from mlvgm_robust.attacks.square import Square
 
+pytestmark = pytest.mark.numerical
 RADII = {"Linf": 0.025, "L2": 0.55}
 
 
@@ -42,7 +43,7 @@ def test_fab_finds_the_same_norms(count: int, norm: str) -> None:
     broken = defence(adversarial).argmax(1) != y
     assert broken[theirs].all()
     stored_norms = io[f"{norm}_fab-t_norms"][:count]
-    torch.testing.assert_close(distance(adversarial - x, norm)[theirs], stored_norms[theirs], rtol=1e-2, atol=0)
+    assert (distance(adversarial - x, norm) / stored_norms - 1)[theirs].abs().max() < 1e-2
 
 
 @pytest.mark.parametrize("norm", RADII)

@@ -21,6 +21,7 @@ from mlvgm_robust.competitors.nd_vae.purifier import NDVAEPurifier
 from mlvgm_robust.competitors.nd_vae.training import kl_weight
 from mlvgm_robust.competitors.nd_vae.training_config import NDVAETrainingConfig
 from mlvgm_robust.competitors.nd_vae.training_data import attacked, noised
+from tolerance import GRADIENT, close
 
 KEYS = Keys.of(seed=0, purpose="train", samples=[0])
 
@@ -56,7 +57,7 @@ def test_noise_is_added_once_and_clamped() -> None:
     noise = purifier.noise(keys(1))
     inputs = (x + 0.3 * noise.of(0)).clamp(0, 1)
     direct = purifier.network(inputs, noise.values[1:]).pixels.mean()
-    torch.testing.assert_close(purifier.purify(x, noise), direct)
+    close(purifier.purify(x, noise), direct)
     assert noised(x, noise.of(0), std=0.0) is x
 
 
@@ -64,7 +65,7 @@ def test_kl_is_that_of_the_two_gaussians_of_a_latent() -> None:
     mean, log_sigma, shift, log_scale = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).unbind()
     prior = Normal(mean, log_sigma.exp())
     posterior = Normal(mean + log_sigma.exp() * shift, log_sigma.exp() * log_scale.exp())
-    torch.testing.assert_close(residual_kl(shift, log_scale), kl_divergence(posterior, prior), rtol=1e-4, atol=1e-5)
+    close(residual_kl(shift, log_scale), kl_divergence(posterior, prior), depth=GRADIENT)
 
 
 def mixture(channels: int = 2, mixtures: int = 3, *, spread: float = 1.0) -> LogisticMixture:
@@ -102,7 +103,7 @@ def test_the_256_values_of_a_pixel_have_probability_one() -> None:
     parameters = mixture(channels=1, spread=2.0)
     one = LogisticMixture(*(part[:, :, :, :1, :1].expand(256, -1, -1, -1, -1) for part in parameters))
     values = (torch.arange(256).double() / 255).view(256, 1, 1, 1)
-    torch.testing.assert_close(one.log_likelihood(values).exp().sum(), torch.tensor(1.0, dtype=torch.double))
+    close(one.log_likelihood(values).exp().sum(), torch.tensor(1.0, dtype=torch.double))
 
 
 def test_likelihood_far_in_a_tail_is_finite_and_has_a_gradient() -> None:
@@ -132,7 +133,7 @@ def test_attacked_images_are_those_of_fgsm() -> None:
         eot = 1
 
     expected = Fgsm("L2", 0.7)(Exact(), x, labels, context=Context())  # type: ignore[arg-type]
-    torch.testing.assert_close(found, expected)
+    close(found, expected)
 
 
 def test_radii_differ_within_their_range() -> None:

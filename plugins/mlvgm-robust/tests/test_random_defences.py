@@ -23,6 +23,7 @@ from mlvgm_robust.attacks.incumbents import Incumbents
 from mlvgm_robust.attacks.official import OfficialAutoAttack
 from mlvgm_robust.attacks.square import Square
 from mlvgm_robust.purifiers.noise import AddNoise
+from tolerance import GRADIENT, close
 
 
 def noisy(norm: float, votes: int = 1) -> Defence:
@@ -84,9 +85,9 @@ def test_result_of_an_image_does_not_depend_on_its_batch(name: str) -> None:
     whole = run(SMALL[name], defence, x, y, samples=samples, eot=2, selection=16)
     order = [4, 1, 5]
     some = run(SMALL[name], defence, x[order], y[order], samples=[samples[i] for i in order], eot=2, selection=16)
-    torch.testing.assert_close(some, whole[order], atol=1e-4, rtol=0)
+    close(some, whole[order], depth=GRADIENT)
     alone = run(SMALL[name], defence, x[[2]], y[[2]], samples=[7], eot=2, selection=16, memory=3)
-    torch.testing.assert_close(alone, whole[[2]], atol=1e-4, rtol=0)
+    close(alone, whole[[2]], depth=GRADIENT)
     assert (whole - x).abs().max() > 1e-3
 
 
@@ -110,7 +111,7 @@ def test_nor_does_it_where_neighbours_drop_out(attack: Attack, noise: float, eps
     assert 0 < broken.sum() < 10  # some work ends early, some goes on
     alone = [run(attack, defence, x[[i]], y[[i]], samples=[i], eot=2, selection=16) for i in range(10)]
     # Rounding differs between batch sizes and grows along an ascent, but a wrong random number moves an image far.
-    torch.testing.assert_close(torch.cat(alone), together, atol=1e-3, rtol=0)
+    close(torch.cat(alone), together, depth=GRADIENT)
 
 
 def test_at_least_as_strong_on_fresh_noise_as_the_original_for_random_defences() -> None:

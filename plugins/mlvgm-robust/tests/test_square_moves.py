@@ -8,6 +8,7 @@ import torch
 from mlvgm.noise import Keys
 from mlvgm_robust.attacks.geometry import distance
 from mlvgm_robust.attacks.square_moves import first_guess, numbers_needed, pattern, propose, window_side
+from tolerance import close
 
 GREY = torch.full((64, 3, 12, 10), 0.5)
 KEYS = Keys.of(seed=0, purpose="t", samples=range(64))
@@ -20,13 +21,13 @@ def numbers(seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
 def test_the_first_guess_lies_on_the_sphere(norm: str) -> None:
     guess = first_guess(GREY, norm=norm, eps=0.1, keys=KEYS, name="s")
-    torch.testing.assert_close(distance(guess - GREY, norm), torch.full((64,), 0.1))
+    close(distance(guess - GREY, norm), torch.full((64,), 0.1))
 
 
 def test_linf_changes_one_square_to_the_radius() -> None:
     guess = first_guess(GREY, norm="Linf", eps=0.1, keys=KEYS, name="s")
     moved = propose(GREY, guess, numbers(), side=4, norm="Linf", eps=0.1)
-    torch.testing.assert_close((moved - GREY).abs(), torch.full_like(GREY, 0.1))
+    close((moved - GREY).abs(), torch.full_like(GREY, 0.1))
     changed = ((moved - guess).abs() > 1e-6).any(1)
     for image in changed:
         rows, columns = image.any(1).nonzero(), image.any(0).nonzero()
@@ -39,7 +40,7 @@ def test_l2_keeps_the_whole_radius_in_use() -> None:
     point = first_guess(GREY, norm="L2", eps=0.3, keys=KEYS, name="s")
     for seed in range(4):
         moved = propose(GREY, point, numbers(seed), side=5, norm="L2", eps=0.3)
-        torch.testing.assert_close(distance(moved - GREY, "L2"), torch.full((64,), 0.3), atol=1e-5, rtol=0)
+        close(distance(moved - GREY, "L2"), torch.full((64,), 0.3))
         untouched = ((moved - point).abs() < 1e-7).all(1).flatten(1).sum(1)
         assert (untouched >= 120 - 2 * 25).all() and (untouched < 120).all()
         point = moved
@@ -47,7 +48,7 @@ def test_l2_keeps_the_whole_radius_in_use() -> None:
 
 def test_l2_spends_what_is_left_of_the_ball() -> None:
     moved = propose(GREY, GREY, numbers(), side=5, norm="L2", eps=0.3)
-    torch.testing.assert_close(distance(moved - GREY, "L2"), torch.full((64,), 0.3), atol=1e-5, rtol=0)
+    close(distance(moved - GREY, "L2"), torch.full((64,), 0.3))
 
 
 def test_pattern_is_two_pyramids_of_opposite_sign() -> None:

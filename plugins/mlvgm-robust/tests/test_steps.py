@@ -19,6 +19,7 @@ from mlvgm_robust.attacks.fgsm import Fgsm
 from mlvgm_robust.attacks.geometry import distance, project, random_start, steepest
 from mlvgm_robust.attacks.pgd import Pgd
 from mlvgm_robust.purifiers.noise import AddNoise
+from tolerance import GRADIENT, LAYER, close
 
 NORMS = ("Linf", "L2", "L1")
 
@@ -43,9 +44,9 @@ def test_fgsm_by_hand() -> None:
         (Fgsm("L2", 0.1), 0.1 * w / w.flatten(1).norm(dim=1)[:, None, None, None]),
         (Fgsm("L2", 0.1, direction="sign"), 0.1 * w.sign() / 3),
     ):
-        torch.testing.assert_close(run(attack, Defence(model), x, y), x + step)
+        close(run(attack, Defence(model), x, y), x + step)
         # Aimed at the class the image is not, it steps the same way.
-        torch.testing.assert_close(run(attack, Defence(model), x, y, targets=1 - y), x + step)
+        close(run(attack, Defence(model), x, y, targets=1 - y), x + step)
 
 
 @settings(max_examples=60, deadline=None)
@@ -72,26 +73,26 @@ def test_projection_onto_the_l1_ball_in_the_box_is_the_nearest_point(
         low, high = (middle, high) if norm > eps else (low, middle)
     shrink = 0.0 if float(delta.abs().minimum(room).sum()) <= eps else high
     expected = x + (delta.abs() - shrink).clamp_min(0).minimum(room) * delta.sign()
-    torch.testing.assert_close(found, expected.float(), atol=2e-6, rtol=0)
+    close(found, expected.float(), depth=LAYER)
     # Every image may have its own radius.
     both = project(torch.cat([point, point]), torch.cat([x, x]), norm="L1", eps=torch.tensor([eps, 0.0]))
-    torch.testing.assert_close(both, torch.cat([found, x]), atol=2e-6, rtol=0)
+    close(both, torch.cat([found, x]), depth=LAYER)
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_directions_and_starts_have_norm_one(norm: str) -> None:
     gradient = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(distance(steepest(gradient, norm), norm), torch.ones(4))
+    close(distance(steepest(gradient, norm), norm), torch.ones(4))
     assert (steepest(torch.zeros(2, 1, 3, 3), norm) == 0).all()
     x = torch.full((4, 3, 5, 5), 0.5)
     start = random_start(x, norm=norm, eps=0.1, keys=attack_context(range(4)).keys, name="s")
-    torch.testing.assert_close(distance(start - x, norm), torch.full((4,), 0.1))
+    close(distance(start - x, norm), torch.full((4,), 0.1))
 
 
 def test_the_l1_step_moves_the_steepest_coordinates_alike() -> None:
     gradient = torch.tensor([[[[3.0, -4.0], [0.5, 1.0]]]])
-    torch.testing.assert_close(steepest(gradient, "L1", share=0.5), torch.tensor([[[[0.5, -0.5], [0.0, 0.0]]]]))
-    torch.testing.assert_close(steepest(gradient, "L1", share=0.01), torch.tensor([[[[0.0, -1.0], [0.0, 0.0]]]]))
+    close(steepest(gradient, "L1", share=0.5), torch.tensor([[[[0.5, -0.5], [0.0, 0.0]]]]))
+    close(steepest(gradient, "L1", share=0.01), torch.tensor([[[[0.0, -1.0], [0.0, 0.0]]]]))
 
 
 def test_pgd_in_l1_finds_the_steepest_pixels_and_their_faces() -> None:
@@ -134,7 +135,7 @@ def test_the_harness_measures_l1() -> None:
     x, y = io["x"][:8], io["y"][:8]
     attacked = run_attack(Defence(classifier()), Pgd("L1", 6.0, iterations=30), x, y, protocol=Protocol())
     assert 0 < int((~attacked.robust.right).sum()) <= 8
-    torch.testing.assert_close(attacked.norm, (attacked.images - x).double().abs().flatten(1).sum(1))
+    close(attacked.norm.float(), (attacked.images - x).abs().flatten(1).sum(1))
     assert (attacked.norm <= 6 * (1 + 1e-5)).all() and not attacked.violations.any()
 
 
@@ -170,7 +171,7 @@ def test_results_do_not_depend_on_the_batch() -> None:
     for attack in (Pgd("L1", 5.0, iterations=8, restarts=2), Fgsm("L2", 0.5)):
         whole = run(attack, defence, x, y, samples=[9, 3, 7, 5, 2, 8], eot=2, selection=16)
         some = run(attack, defence, x[[4, 1]], y[[4, 1]], samples=[2, 3], eot=2, selection=16, memory=3)
-        torch.testing.assert_close(some, whole[[4, 1]], atol=1e-3, rtol=0)
+        close(some, whole[[4, 1]], depth=GRADIENT)
 
 
 def test_empty_batches_and_wanted_classes() -> None:

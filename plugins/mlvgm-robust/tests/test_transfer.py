@@ -21,6 +21,7 @@ from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.autoattack import AutoAttack
 from mlvgm_robust.attacks.transfer import Transfer
 from mlvgm_robust.purifiers.none import Identity
+from tolerance import close
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def test_transfer_finds_what_bpda_cannot_see_and_stopping_at_success_would_miss(
     gone_on = Transfer(attack)(target, images, labels, context=context(4))
     assert (Hinge()(stopped).argmax(1) != labels).all() and (Hinge()(gone_on).argmax(1) != labels).all()
     assert (Hinge()(gone_on)[:, 1] <= Hinge()(stopped)[:, 1]).all()
-    torch.testing.assert_close(gone_on, images - 0.15)  # the largest loss in the ball
+    close(gone_on, images - 0.15)  # the largest loss in the ball
     assert not run_attack(defence, attack, images, labels).robust.right.any()
     assert not run_attack(defence, Transfer(attack), images, labels).robust.right.any()
 
@@ -101,7 +102,7 @@ def test_going_on_starts_from_misclassified_images_too() -> None:
     images, labels = torch.full((2, 1, 4, 4), 0.48), torch.ones(2, dtype=torch.long)
     target = Target(Defence(Hinge(), Snapping()), samples=range(2))
     found = Transfer(ApgdCe("Linf", 0.1, iterations=5))(target, images, labels, context=context(2))
-    torch.testing.assert_close(found, images - 0.1)
+    close(found, images - 0.1)
 
 
 def test_transfer_is_the_inner_attack_under_another_name() -> None:
@@ -122,7 +123,7 @@ def test_any_batch_gives_the_same_transfer() -> None:
     attack, rows = Transfer(ApgdCe("L2", eps, iterations=5, restarts=2)), torch.tensor([7, 2])
     whole = attack(target, images, labels, context=context(12))
     part = attack(target[rows], images[rows], labels[rows], context=context(12)[rows])
-    torch.testing.assert_close(part, whole[rows])
+    close(part, whole[rows])
     aimed = replace(context(12), stop_at_success=False)
     assert torch.isfinite(
         ApgdCe("L2", eps, iterations=2)(target, images, labels, targets=2 - labels, context=aimed)
