@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from mlvgm.errors import InputError
-from mlvgm.runs.build import build_named
 from mlvgm.runs.config import Named, PurifyConfig
+from mlvgm.runs.parts import build_named
 from mlvgm.runs.resolve import collect, resolve
 
 FOLDER = Path(__file__).parents[1] / "examples" / "published"

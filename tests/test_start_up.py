@@ -22,7 +22,7 @@ finally:
 """
 
 
-def modules_after(*arguments: str, environment: dict[str, str] | None = None) -> set[str]:
+def modules_after(*arguments: str, environment: dict[str, str] | None = None, exit_code: int = 0) -> set[str]:
     """Names of the modules that a command has imported when it ends."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(arguments=list(arguments))],
@@ -31,7 +31,7 @@ def modules_after(*arguments: str, environment: dict[str, str] | None = None) ->
         env=environment,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == exit_code, done.stderr
     return set(done.stderr.rpartition("MODULES")[2].split())
 
 
@@ -100,6 +100,36 @@ def test_the_list_of_weights_imports_no_torch(options: tuple[str, ...]) -> None:
     modules = modules_after("weights", "list", *options)
     assert "mlvgm.weights.shipped" in modules
     assert not modules & {*HEAVY, "pydantic"}
+
+
+def test_a_dry_run_imports_no_torch() -> None:
+    modules = modules_after("run", "purify", "--dry-run", "--json")
+    assert "mlvgm.runs.plan" in modules
+    assert not modules & {*HEAVY}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--generator", "nvea"),
+        ("--attack", "autoatack"),
+        ("--set", "attack.eps=-1"),
+        ("--set", "purifier.alphas=keep:x"),
+        ("--set", "data.nosuch=1"),
+        ("--set", "vote=3"),
+        ("--threads", "100000"),
+        ("--budget", "huge"),
+        ("-n", "four"),
+        ("--config", "missing.yaml"),
+        ("--out", "/proc/nothing"),
+        ("--nosuch",),
+    ],
+    ids=" ".join,
+)
+def test_wrong_options_are_refused_before_torch_is_imported(arguments: tuple[str, ...]) -> None:
+    modules = modules_after("run", "purify", *arguments, exit_code=2)
+    assert "mlvgm.cli.run" in modules
+    assert not modules & {*HEAVY}
 
 
 def test_info_itself_imports_no_torch(tmp_path: Path) -> None:

@@ -30,6 +30,16 @@ class Interruption(BaseException):
     """A request to end. Not an ``Exception``: hooks, plugins and libraries that catch those must not swallow it."""
 
 
+class UsageError(MlvgmError):
+    """A command line that no command understands."""
+
+
+class InternalError(MlvgmError):
+    """Something that should not happen."""
+
+    exit_code = 70
+
+
 class InputError(MlvgmError):
     """A file, folder, image or tensor is missing, unreadable or not what it should be."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from mlvgm.errors import InputError
 
 _UNFINISHED = ".part"
+_LEAST_FREE = 1_000_000  # bytes
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -86,16 +88,31 @@ def check_writable(folder: Path) -> None:
     """Refuse an output folder that could not be made or written, without making it.
 
     Raises:
-        InputError: its nearest existing parent is a file or not writable, or its name is not possible.
+        InputError: its nearest existing parent is a file or not writable, its name is impossible, or the disk is full.
     """
     path = folder.absolute()
     try:
         while not path.exists():
             path = path.parent
+        free = shutil.disk_usage(path).free
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot write to output folder '{folder}': {error}", hint="choose another name") from None
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise InputError(f"cannot write to output folder '{folder}': {why}", hint="choose another name") from None
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         raise InputError(f"cannot write to output folder '{folder}'", hint=f"'{path}' is no folder you may write to")
+    if free < _LEAST_FREE:
+        raise InputError(f"cannot write to output folder '{folder}': the disk is full", hint="free some space")
+
+
+def check_empty(folder: Path, *, hint: str = "choose another") -> None:
+    """Refuse an output folder as :func:`check_writable` does, and one that has something in it.
+
+    Raises:
+        InputError: it is not writable, or not empty.
+    """
+    check_writable(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"output folder '{folder}' is not empty", hint=hint)
 
 
 def _sync_folder(folder: Path) -> None:

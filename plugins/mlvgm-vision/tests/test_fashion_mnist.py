@@ -194,4 +194,4 @@ def test_files_of_another_data_set_are_refused(tmp_path: Path) -> None:
         shape = (5, 28, 28) if "images" in name else (5,)
         (tmp_path / name).write_bytes(write_idx(torch.zeros(shape, dtype=torch.uint8)))
     with pytest.raises(InputError, match="expected 10000 images"):
-        fashion_mnist(FashionMNISTConfig(data_dir=tmp_path)).size("test")
+        fashion_mnist(FashionMNISTConfig(data_dir=tmp_path)).batch("test", [0])

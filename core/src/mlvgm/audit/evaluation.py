@@ -17,15 +17,9 @@ from mlvgm.plugins.load import build, component, config_class
 from mlvgm.protocols.check import Check, Subject
 from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.data import Dataset, Split
-from mlvgm.runs.build import (
-    build_data,
-    build_generators,
-    build_named,
-    build_study,
-    protocol_of,
-    without_encoder,
-)
+from mlvgm.runs.build import build_generators, build_study, protocol_of, without_encoder
 from mlvgm.runs.config import PurifyConfig, ResolvedConfig
+from mlvgm.runs.parts import build_data, build_named
 from mlvgm.runs.resolve import resolve, with_default_encoder
 from mlvgm.runs.settings import Setting, Settings, nest
 

@@ -55,7 +55,7 @@ def alphas(
     from mlvgm.runs.alphas import alphas_config, build_alphas, open_run
     from mlvgm.runs.alphas_figure import write_figure
     from mlvgm.runs.alphas_search import execute_alphas
-    from mlvgm.runs.build import check_device
+    from mlvgm.runs.parts import check_device
     from mlvgm.runs.resolve import collect
     from mlvgm.runs.rundir import environment
 

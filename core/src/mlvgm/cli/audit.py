@@ -148,7 +148,7 @@ def examine(
     from mlvgm.cli.output import progress_bar, say
     from mlvgm.errors import CheckFailed
     from mlvgm.files import check_writable
-    from mlvgm.runs.build import check_device
+    from mlvgm.runs.parts import check_device
 
     checks, left_out = build_checks(chosen, budget=resolved.config.budget, only=only, skip=skip)
     check_device(resolved.config.device)

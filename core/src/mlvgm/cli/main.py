@@ -7,6 +7,7 @@ resumable · 70 internal error · 130 Ctrl-C.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -15,16 +16,16 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from mlvgm.errors import MlvgmError
-from mlvgm.files import disk_is_full
+from mlvgm.errors import InputError, InternalError, MlvgmError, UsageError
+from mlvgm.files import disk_is_full, reason
 
 # Each is a module of this package with ``register(app)`` that imports nothing heavy before a command runs.
 VERBS: tuple[str, ...] = ("run", "runs", "report", "purify", "train", "audit", "weights", "plugins")
 
 _TRACEBACK = "--traceback"
-_NO_SPACE = 2
-_INTERNAL_ERROR = 70
 _INTERRUPTED = 130
+# What torch says in a RuntimeError of its own.
+_MEMORY = re.compile("allocate memory|not enough memory|out of memory", re.IGNORECASE)
 
 
 def build_app(verbs: Iterable[str] = VERBS) -> typer.Typer:
@@ -55,19 +56,57 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.showwarning = _show_warning
     try:
+        _refuse_bytes(arguments)
         # Typer knows the option only for its help: it may stand anywhere, and is needed when Typer has failed.
         app = build_app(_verbs(arguments))
-        app(args=[argument for argument in arguments if argument != _TRACEBACK], prog_name="mlvgm")
-        sys.exit(0)
-    except MlvgmError as error:
-        _fail(error, str(error), error.exit_code, show_traceback=_TRACEBACK in arguments)
+        code = app(
+            args=[argument for argument in arguments if argument != _TRACEBACK],
+            prog_name="mlvgm",
+            standalone_mode=False,
+        )
+        sys.exit(code or 0)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     except Exception as error:
-        if isinstance(error, OSError) and disk_is_full(error):
-            _fail(error, f"the disk is full: {error}", _NO_SPACE, show_traceback=_TRACEBACK in arguments)
-        message = f"{type(error).__name__}: {error} (a bug in mlvgm or a plugin; {_TRACEBACK} shows where)"
-        _fail(error, f"internal error: {message}", _INTERNAL_ERROR, show_traceback=_TRACEBACK in arguments)
+        if _TRACEBACK in arguments:
+            import traceback
+
+            traceback.print_exception(error)
+        _fail(as_expected(error), as_json="--json" in arguments)
+
+
+def as_expected(error: Exception) -> MlvgmError:
+    """An error with message, hint and exit code: itself, what the system or Typer says, or an internal error."""
+    if isinstance(error, MlvgmError):
+        return error
+    if hasattr(error, "format_message"):  # Typer's; its class is private
+        where = getattr(getattr(error, "ctx", None), "command_path", "mlvgm")
+        return UsageError(error.format_message(), hint=f"see `{where} --help`")
+    if isinstance(error, OSError) and error.errno is not None:
+        return InputError("the disk is full" if disk_is_full(error) else reason(error))
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(str(error))):
+        return InputError("not enough memory", hint="fewer images or draws at a time; see `memory` and `block`")
+    message = f"internal error: {type(error).__name__}: {error}"
+    return InternalError(message, hint=f"a bug in mlvgm or a plugin; {_TRACEBACK} shows where")
+
+
+def _fail(error: MlvgmError, *, as_json: bool) -> NoReturn:
+    message, hint = (text and " ".join(text.split()) for text in (error.message, error.hint))
+    if as_json:
+        import json
+
+        print(json.dumps({"error": message, "hint": hint, "exit": error.exit_code}), file=sys.stderr)
+    elif message:  # empty where Typer has shown a command's help
+        print(f"error: {message}" + (f" ({hint})" if hint else ""), file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+def _refuse_bytes(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"expected text in UTF-8, came {argument!r}") from None
 
 
 def _verbs(arguments: Sequence[str]) -> Sequence[str]:
@@ -79,15 +118,6 @@ def _verbs(arguments: Sequence[str]) -> Sequence[str]:
     if word in VERBS:
         return [word]
     return [] if word is None and "--version" in arguments else VERBS
-
-
-def _fail(error: Exception, message: str, exit_code: int, *, show_traceback: bool) -> NoReturn:
-    if show_traceback:
-        import traceback
-
-        traceback.print_exception(error)
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(exit_code)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

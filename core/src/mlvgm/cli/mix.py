@@ -50,7 +50,7 @@ def mix(
     from mlvgm.files import check_writable
     from mlvgm.pipelines.grid import write_grid
     from mlvgm.pipelines.mix import mix_images, mix_samples, spread
-    from mlvgm.runs.build import build_part, check_device
+    from mlvgm.runs.parts import build_part, check_device
     from mlvgm.runs.resolve import collect
     from mlvgm.runs.settings import part, refuse_others
 

@@ -33,7 +33,8 @@ def purify(
     from mlvgm.cli.output import progress_bar, say
     from mlvgm.pipelines.folder import purify_folder
     from mlvgm.plugins.load import build
-    from mlvgm.runs.build import build_part, check_device, lacks_encoder
+    from mlvgm.runs.build import lacks_encoder
+    from mlvgm.runs.parts import build_part, check_device
     from mlvgm.runs.recipes import recipe_settings, resolved_component
     from mlvgm.runs.resolve import collect
     from mlvgm.runs.settings import part, refuse_others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,48 +90,65 @@ def purify(
 
 
 def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output: bool, quiet: bool) -> None:
-    """Resolve, plan, check every input, make the run directory, run; under ``torchrun`` together with its others."""
+    """Check everything that costs nothing, print the plan, load and check the rest, make the run directory, run.
+
+    Under ``torchrun`` together with its other processes. Torch is imported when the options have been found right.
+    """
     import os
 
-    from mlvgm.runs.workers import joined
-
-    with joined(os.environ) as workers:
-        _prepare_and_run(chosen, workers, out=out, dry_run=dry_run, json_output=json_output, quiet=quiet)
-
-
-def _prepare_and_run(
-    chosen: Any, workers: Workers, *, out: Path | None, dry_run: bool, json_output: bool, quiet: bool
-) -> None:
-    import torch
-
     from mlvgm.cli.output import emit_json, print_plan, say
-    from mlvgm.files import check_writable
-    from mlvgm.runs.build import build_data, build_generators, build_named, build_study, check_device, without_encoder
+    from mlvgm.files import check_empty, check_writable
+    from mlvgm.runs.parts import build_data, check_attacks, check_device
+    from mlvgm.runs.plan import purify_plan
+    from mlvgm.runs.resolve import resolve
+    from mlvgm.runs.threads import default_threads
+    from mlvgm.runs.workers import announced, joined
+
+    shown = announced(os.environ).leads and not quiet
+    if out is None:
+        check_writable(Path("runs"))
+    else:
+        check_empty(out, hint="choose another, or `mlvgm runs resume` it")
+    resolved = resolve(chosen, threads=default_threads(os.environ))
+    data, samples = build_data(resolved.config)
+    plan = purify_plan(resolved.config, data=data.info, images=len(samples))
+    if shown:
+        print_plan(plan)
+    check_device(resolved.config.device)
+    check_attacks(resolved.config)
+    if not dry_run:
+        with joined(os.environ) as workers:
+            _load_and_run(resolved, plan, workers, out=out, json_output=json_output, quiet=quiet)
+    elif announced(os.environ).leads:
+        if json_output:
+            config = resolved.config.model_dump(mode="json")
+            emit_json({"plan": plan, "config": config, "sources": dict(resolved.sources)})
+        say("dry run: nothing was computed")
+
+
+def _load_and_run(
+    resolved: ResolvedConfig,
+    announced: Mapping[str, str],
+    workers: Workers,
+    *,
+    out: Path | None,
+    json_output: bool,
+    quiet: bool,
+) -> None:
+    from mlvgm.cli.output import print_plan
+    from mlvgm.runs.build import build_generators, build_study, without_encoder
     from mlvgm.runs.inputs import file_hashes
     from mlvgm.runs.plan import purify_plan
-    from mlvgm.runs.resolve import resolve, with_default_encoder
+    from mlvgm.runs.resolve import with_default_encoder
     from mlvgm.runs.rundir import RunDirectory, environment
 
-    resolved = resolve(chosen, threads=torch.get_num_threads())
-    check_device(resolved.config.device)
-    check_writable(out or Path("runs"))
-    data, samples = build_data(resolved.config)
-    for row in resolved.config.attacks:  # some options are checked only where an attack is made
-        build_named("attack", row.attack)
-    generators = {} if dry_run else build_generators(resolved.config)
-    if not dry_run:  # only weights tell whether there is an encoder
-        resolved = with_default_encoder(resolved, without_encoder(resolved.config, generators))
-    plan = purify_plan(resolved.config, data=data.info, images=len(samples), loaded=not dry_run)
-    if workers.leads and not quiet:
-        print_plan(plan)
-    if dry_run:
-        if workers.leads:
-            if json_output:
-                config = resolved.config.model_dump(mode="json")
-                emit_json({"plan": plan, "config": config, "sources": dict(resolved.sources)})
-            say("dry run: nothing was computed")
-        return
+    generators = build_generators(resolved.config)
+    # Only weights tell whether there is an encoder.
+    resolved = with_default_encoder(resolved, without_encoder(resolved.config, generators))
     study = build_study(resolved.config, generators)
+    plan = purify_plan(resolved.config, data=study.data.info, images=len(study.samples), loaded=True)
+    if workers.leads and not quiet:
+        print_plan({title: text for title, text in plan.items() if announced.get(title) != text})
     inputs = file_hashes(resolved.config)
     path = None
     if workers.leads:

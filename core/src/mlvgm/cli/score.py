@@ -56,7 +56,7 @@ def score(
 
     from mlvgm.cli.output import emit_json, json_ready, progress_bar, say
     from mlvgm.errors import CheckFailed, ConfigError
-    from mlvgm.runs.build import check_device
+    from mlvgm.runs.parts import check_device
     from mlvgm.runs.resolve import collect
     from mlvgm.runs.score import score_config, score_stored
     from mlvgm.runs.score import stored as read

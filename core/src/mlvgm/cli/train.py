@@ -41,7 +41,8 @@ def train(
 
     from mlvgm.cli.output import emit_json, progress_bar, say
     from mlvgm.pipelines import train as pipeline
-    from mlvgm.runs.build import build_training, check_device
+    from mlvgm.runs.build import build_training
+    from mlvgm.runs.parts import check_device
     from mlvgm.runs.resolve import collect
 
     chosen_name = _check(kind, name or generator or classifier)

@@ -15,9 +15,10 @@ from mlvgm.pipelines.adversarial_set import refuse_sample
 from mlvgm.plugins.load import build, component, config_class
 from mlvgm.plugins.options import validate
 from mlvgm.protocols.alphas import AlphaMethod, purifier_of
-from mlvgm.runs.build import Study, build_generators, build_named, build_study, without_encoder
+from mlvgm.runs.build import Study, build_generators, build_study, without_encoder
 from mlvgm.runs.config import Named, PurifyConfig, ResolvedConfig
 from mlvgm.runs.inputs import file_hashes
+from mlvgm.runs.parts import build_named
 from mlvgm.runs.recipes import resolved_component
 from mlvgm.runs.resolve import resolve, with_default_encoder
 from mlvgm.runs.rundir import RunDirectory

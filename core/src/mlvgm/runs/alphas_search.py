@@ -24,8 +24,9 @@ from mlvgm.pipelines.monotonicity import monotonicity
 from mlvgm.protocols.alphas import AdversarialSet, AlphaMethod, AlphaProblem, Measured, Trial, purifier_of, with_alphas
 from mlvgm.protocols.data import Split
 from mlvgm.runs.alphas import AlphasConfig
-from mlvgm.runs.build import Study, build_named
+from mlvgm.runs.build import Study
 from mlvgm.runs.config import Named
+from mlvgm.runs.parts import build_named
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.work import at_work
 from mlvgm.statistics import Estimate, mcnemar, wilson

@@ -18,7 +18,8 @@ from mlvgm.protocols.attack import Attack
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.generator import Encodes
 from mlvgm.protocols.train import Trainable
-from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, Named, PurifyConfig, Row
+from mlvgm.runs.config import PurifyConfig, Row
+from mlvgm.runs.parts import build_data, build_named, build_part
 from mlvgm.runs.settings import Settings, nest, part, refuse_others
 
 
@@ -39,22 +40,6 @@ class Study:
     defences: Mapping[str, Defence]
     samples: tuple[int, ...]
     protocol: Protocol
-
-
-def build_named(kind: str, named: Named, **parts: Any) -> Any:
-    """Build one component of a configuration (``kind`` as in the configuration: ``"generator"``, ``"attack"``, …)."""
-    return build(COMPONENTS[kind], named.name, named.options, **parts)
-
-
-def build_data(config: PurifyConfig) -> tuple[Dataset, tuple[int, ...]]:
-    """The data set of a run and the sample ids it uses.
-
-    Raises:
-        InputError: data are missing or broken.
-    """
-    data: Dataset = build_named("data", config.data)
-    size = data.size(config.split)
-    return data, tuple(range(size if config.limit is None else min(config.limit, size)))
 
 
 def build_generators(config: PurifyConfig) -> dict[str, Any]:
@@ -91,8 +76,6 @@ def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = Non
         MlvgmError: weights, data, classifier or options are not what they should be.
     """
     data, samples = build_data(config)
-    if not samples:
-        raise ConfigError(f"split '{config.split}' of data '{config.data.name}' is empty")
     for start in range(0, len(samples), 256):  # every image is read once, so that a broken one is found now
         _, labels = data.batch(config.split, samples[start : start + 256])
         if bool((labels < 0).any()):
@@ -148,24 +131,6 @@ def protocol_of(config: PurifyConfig) -> Protocol:
         memory=config.memory,
         gradient=config.gradient,
     )
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that torch cannot compute on.
-
-    Raises:
-        ConfigError: it is unknown or not there.
-    """
-    try:
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"device '{device}' is not available: {str(error).splitlines()[0]}") from None
-
-
-def build_part(name: str, settings: Settings, **parts: Any) -> Any:
-    """Build the component whose settings stand below ``name.`` (``"generator"``, ``"purifier"``, …)."""
-    options = {key: setting.value for key, setting in part(settings, name).items()}
-    return build(COMPONENTS[name], str(options.pop("name", DEFAULT_NAMES[name])), nest(options), **parts)
 
 
 def build_training(kind: str, name: str, settings: Settings) -> tuple[Trainable, Dataset]:

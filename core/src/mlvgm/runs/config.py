@@ -18,7 +18,9 @@ from mlvgm.runs.settings import from_file, nest
 
 Budget = Literal["demo", "standard", "rigorous"]
 ProtocolName = Literal["published", "rigorous", "smoke"]
-
+MOST_THREADS = 1024  # OpenMP dies of many more
+_MOST_DRAWS = 10_000
+_LONGEST_LABEL = 100
 
 COMPONENTS: dict[str, Kind] = {
     "data": "datasets",
@@ -93,14 +95,14 @@ class PurifyConfig(BaseModel):
     seed: int = Field(0, ge=0, description="seed of all noise")
     split: Literal["test", "validation"] = Field("test", description="split the images come from")
     limit: int | None = Field(None, ge=1, description="images: the first LIMIT of the split; all if null")
-    votes: int = Field(16, ge=1, description="draws in one deployed decision of a random defence")
+    votes: int = Field(16, ge=1, le=_MOST_DRAWS, description="draws in one deployed decision of a random defence")
     rule: Literal["logits", "probabilities", "majority"] = Field("logits", description="how votes are aggregated")
     clamp: Literal["hard", "none"] = Field(
         "hard", description="purified images are clamped to [0, 1] before they are classified; none: as published"
     )
-    eot: int = Field(8, ge=1, description="draws of the defence in each gradient of an attack")
-    selection: int = Field(32, ge=2, description="fresh draws on which candidates compete")
-    score: int = Field(20, ge=20, description="fresh draws of the final score")
+    eot: int = Field(8, ge=1, le=_MOST_DRAWS, description="draws of the defence in each gradient of an attack")
+    selection: int = Field(32, ge=2, le=_MOST_DRAWS, description="fresh draws on which candidates compete")
+    score: int = Field(20, ge=20, le=_MOST_DRAWS, description="fresh draws of the final score")
     block: int = Field(16, ge=1, description="images in a work unit")
     memory: int = Field(512, ge=1, description="most images × draws in one differentiated pass")
     gradient: Literal["auto", "exact", "bpda"] = Field(
@@ -108,7 +110,7 @@ class PurifyConfig(BaseModel):
         description="what attacks follow through purifiers; auto: exact, or BPDA where there is no exact gradient",
     )
     device: str = Field("cpu", description="torch device")
-    threads: int = Field(ge=1, description="CPU threads; recorded and reused on resume")
+    threads: int = Field(ge=1, le=MOST_THREADS, description="CPU threads; recorded and reused on resume")
     fail_under: float | None = Field(
         None, ge=0, le=1, description="exit code 1 if the first defence's worst case over attacks is lower"
     )
@@ -136,6 +138,11 @@ class PurifyConfig(BaseModel):
         for what, labels in (("rows", [row.label for row in self.rows]), ("attacks", [a.label for a in self.attacks])):
             slugs = [slug(label) for label in labels]
             for label in labels:
+                if not (slug(label) and label.isprintable() and len(label) <= _LONGEST_LABEL):
+                    raise ValueError(
+                        f"{what}: a label is at most {_LONGEST_LABEL} printable characters with a letter or digit of "
+                        f"ASCII among them, came {label[: _LONGEST_LABEL + 1]!r}"
+                    )
                 if labels.count(label) > 1:
                     raise ValueError(f"{what}: the label '{label}' is there twice")
                 if slugs.count(slug(label)) > 1:  # files are named after them

@@ -23,11 +23,15 @@ def collect(
     A component's bare key is its name: ``attack=square`` means ``attack.name=square``. Several attacks are a list.
     """
     written = {} if file is None else from_file(file)
-    settings = written | from_environment(environ)
-    settings |= {
+    flagged = {
         key: Setting(value, f"--{key.removesuffix('.name')}") for key, value in flags.items() if value not in (None, [])
     }
-    settings |= from_assignments(assignments, source="--set")
+    assigned = from_assignments(assignments, source="--set")
+    for key, setting in assigned.items():
+        said = flagged.get(f"{key}.name" if key in COMPONENTS else key)
+        if said is not None and said.value not in (setting.value, [setting.value]):
+            raise ConfigError(f"{said.source} {said.value} and --set {key}={setting.value} contradict each other")
+    settings = written | from_environment(environ) | flagged | assigned
     if "budget" in written and written["budget"].value != settings["budget"].value:
         # Its values are those of its own budget and win over a preset: the run would bear a name it has not earned.
         raise ConfigError(

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import torch.distributed as dist
-
 from mlvgm.errors import ConfigError
 
-# A worker may wait for the others as long as their units take.
+# All have started before one of them waits for the others; later one may wait as long as their units take.
+_ASSEMBLY = timedelta(minutes=1)
 _PATIENCE = timedelta(days=30)
 _POLL_SECONDS = 0.1
 
@@ -49,6 +48,8 @@ class Workers:
         """The value of rank 0, for all."""
         if self.count == 1:
             return value
+        import torch.distributed as dist
+
         box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
@@ -57,9 +58,47 @@ class Workers:
         """Return when every worker has come here; signals are heard meanwhile."""
         if self.count == 1:
             return
+        import torch.distributed as dist
+
         work = dist.barrier(async_op=True)
         while not work.is_completed():
             time.sleep(_POLL_SECONDS)
+
+
+def announced(environ: Mapping[str, str]) -> Workers:
+    """Which of how many processes this is, by the variables of ``torchrun``; the only one without them.
+
+    Raises:
+        ConfigError: they are incomplete or contradict each other.
+
+    >>> announced({}), announced({"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "2950"})
+    (Workers(rank=0, count=1), Workers(rank=1, count=2))
+    """
+    if not {"RANK", "WORLD_SIZE"} & environ.keys():
+        return Workers()
+    count, rank = _number(environ, "WORLD_SIZE", least=1), _number(environ, "RANK", least=0)
+    if rank >= count:
+        raise _refused(f"RANK={rank} of WORLD_SIZE={count}, ranks are 0 to {count - 1}")
+    if count > 1:
+        if not environ.get("MASTER_ADDR", "").strip():
+            raise _refused(f"WORLD_SIZE={count} and no MASTER_ADDR")
+        if (port := _number(environ, "MASTER_PORT", least=1)) > 65535:
+            raise _refused(f"MASTER_PORT={port}, ports end at 65535")
+    return Workers(rank, count)
+
+
+def _number(environ: Mapping[str, str], name: str, *, least: int) -> int:
+    text = environ.get(name)
+    if text is None:
+        raise _refused(f"{' and '.join(sorted({'RANK', 'WORLD_SIZE'} & environ.keys()))} and no {name}")
+    if not (text.isascii() and text.isdecimal() and int(text[:20]) >= least):
+        raise _refused(f"{name}={text!r}, expected a whole number from {least}")
+    return int(text[:20])
+
+
+def _refused(what: str) -> ConfigError:
+    hint = "start several processes with torchrun, or unset RANK and WORLD_SIZE"
+    return ConfigError(f"the environment has {what}", hint=hint)
 
 
 @contextmanager
@@ -70,20 +109,26 @@ def joined(environ: Mapping[str, str]) -> Iterator[Workers]:
         environ: the process's environment, in which ``torchrun`` says who is who.
 
     Raises:
-        ConfigError: it says half of it.
+        ConfigError: what it says cannot be, or the others do not come.
     """
-    count = environ.get("WORLD_SIZE", "1")
-    if count == "1":
-        yield Workers()
+    workers = announced(environ)
+    if workers.count == 1:
+        yield workers
         return
-    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in environ]
-    if missing:
-        raise ConfigError(
-            f"the environment has WORLD_SIZE={count} but no {' and no '.join(missing)}",
-            hint="start several processes with torchrun, or unset WORLD_SIZE",
-        )
-    dist.init_process_group("gloo", timeout=_PATIENCE)
+    import torch.distributed as dist
+    from torch.distributed.rendezvous import rendezvous
+
     try:
-        yield Workers(dist.get_rank(), dist.get_world_size())
+        store, rank, count = next(rendezvous("env://", timeout=_ASSEMBLY))
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=count, timeout=_PATIENCE)
+    except (dist.DistError, RuntimeError, ValueError) as error:
+        where = f"{environ['MASTER_ADDR']}:{environ['MASTER_PORT']}"
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"the {workers.count} processes of this run have not met at {where} within {_ASSEMBLY.seconds} s: {why}",
+            hint="start them together with torchrun, or unset RANK and WORLD_SIZE",
+        ) from None
+    try:
+        yield workers
     finally:
         dist.destroy_process_group()

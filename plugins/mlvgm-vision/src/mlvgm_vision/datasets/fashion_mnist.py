@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING
 
 from mlvgm.errors import InputError
 from mlvgm.latents import ImageSpec
@@ -16,7 +13,9 @@ from mlvgm.protocols.data import DataInfo, Split
 from mlvgm_vision.datasets.config import FashionMNISTConfig
 from mlvgm_vision.datasets.fashion_mnist_files import find_full, get_full, locate
 from mlvgm_vision.datasets.fashion_mnist_sample import FOLDER, SAMPLES
-from mlvgm_vision.datasets.idx import read_idx
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LABEL_NAMES = (
     "T-shirt/top",
@@ -32,12 +31,14 @@ LABEL_NAMES = (
 )
 PADDING = 2
 VALIDATION = 5_000
+_TRAIN, _TEST = 60_000, 10_000
 
 
 class FashionMNIST:
     """Fashion-MNIST, or the bundled sample: its first 2,000 test images, whose sample ids mean the same images.
 
-    The last 5,000 of the 60,000 training images are the validation split. Files are read when they are first asked for.
+    The last 5,000 of the 60,000 training images are the validation split. Files are read, and torch is imported,
+    when images are first asked for.
 
     Args:
         folder: with the four IDX files; None for the sample.
@@ -61,7 +62,10 @@ class FashionMNIST:
         Raises:
             InputError: only the sample is here, and it has no such split.
         """
-        return len(self._split(split)[1])
+        if split == "test":
+            return SAMPLES if self._folder is None else _TEST
+        self._refuse_sample(split)
+        return VALIDATION if split == "validation" else _TRAIN - VALIDATION
 
     def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Images (B, 1, 32, 32) in [0, 1] and labels (B,).
@@ -69,6 +73,9 @@ class FashionMNIST:
         Raises:
             InputError: a file is broken, the split is not available, or there is no such sample id.
         """
+        import torch
+        from torch.nn import functional as F
+
         images, labels = self._split(split)
         index = torch.as_tensor(list(ids), dtype=torch.int64)
         if bool(((index < 0) | (index >= len(labels))).any()):
@@ -82,28 +89,33 @@ class FashionMNIST:
     def _split(self, split: Split) -> tuple[Tensor, Tensor]:
         if split == "test":
             return self._test
+        self._refuse_sample(split)
+        images, labels = self._train
+        part = slice(None, -VALIDATION) if split == "train" else slice(-VALIDATION, None)
+        return images[part], labels[part]
+
+    def _refuse_sample(self, split: Split) -> None:
         if self._folder is None:
             raise InputError(
                 f"the bundled sample of fashion-mnist has no {split} split",
                 hint="fetch the full data set with `make data`, or let it be downloaded with `--set data.source=full`",
             )
-        images, labels = self._train
-        part = slice(None, -VALIDATION) if split == "train" else slice(-VALIDATION, None)
-        return images[part], labels[part]
 
     @cached_property
     def _train(self) -> tuple[Tensor, Tensor]:
         assert self._folder is not None
-        return _read(self._folder, "train", 60_000)
+        return _read(self._folder, "train", _TRAIN)
 
     @cached_property
     def _test(self) -> tuple[Tensor, Tensor]:
         if self._folder is not None:
-            return _read(self._folder, "t10k", 10_000)
+            return _read(self._folder, "t10k", _TEST)
         return _read(FOLDER, "t10k", SAMPLES)
 
 
 def _read(folder: Path, part: str, count: int) -> tuple[Tensor, Tensor]:
+    from mlvgm_vision.datasets.idx import read_idx  # with torch, which looking at a data set does not need
+
     images = read_idx(locate(folder, f"{part}-images-idx3-ubyte"))
     labels = read_idx(locate(folder, f"{part}-labels-idx1-ubyte")).long()
     if images.shape != (count, 28, 28) or labels.shape != (count,) or int(labels.max()) > 9:

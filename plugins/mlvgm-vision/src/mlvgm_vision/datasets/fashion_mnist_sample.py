@@ -11,7 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from mlvgm_vision.datasets.fashion_mnist_files import get_full, locate
-from mlvgm_vision.datasets.idx import read_idx, write_idx
 
 SAMPLES = 2_000
 FOLDER = Path(str(files("mlvgm_vision"))) / "data" / "fashion-mnist-sample"
@@ -27,6 +26,8 @@ def make_sample(full: Path, folder: Path) -> None:
 
     Sample ids are positions in the file, so an id means the same image in the sample and in the full test split.
     """
+    from mlvgm_vision.datasets.idx import read_idx, write_idx
+
     for name in CHECKSUMS:
         content = write_idx(read_idx(locate(full, name))[:SAMPLES])
         (folder / f"{name}.gz").write_bytes(gzip.compress(content, 9, mtime=0))

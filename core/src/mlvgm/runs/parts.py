@@ -1,0 +1,64 @@
+"""Single parts of a command, by name and options. Imports no torch itself: a part that needs none costs none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlvgm.errors import ConfigError
+from mlvgm.plugins.load import build, component
+from mlvgm.protocols.data import Dataset
+from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, Named, PurifyConfig
+from mlvgm.runs.settings import Settings, nest, part
+
+
+def build_named(kind: str, named: Named, **parts: Any) -> Any:
+    """Build one component of a configuration (``kind`` as in the configuration: ``"generator"``, ``"attack"``, …)."""
+    return build(COMPONENTS[kind], named.name, named.options, **parts)
+
+
+def build_part(name: str, settings: Settings, **parts: Any) -> Any:
+    """Build the component whose settings stand below ``name.`` (``"generator"``, ``"purifier"``, …)."""
+    options = {key: setting.value for key, setting in part(settings, name).items()}
+    return build(COMPONENTS[name], str(options.pop("name", DEFAULT_NAMES[name])), nest(options), **parts)
+
+
+def build_data(config: PurifyConfig) -> tuple[Dataset, tuple[int, ...]]:
+    """The data set of a run and the sample ids it uses.
+
+    Raises:
+        InputError: data are missing or broken.
+        ConfigError: the split has no images.
+    """
+    data: Dataset = build_named("data", config.data)
+    size = data.size(config.split)
+    if not size:
+        raise ConfigError(f"split '{config.split}' of data '{config.data.name}' is empty")
+    return data, tuple(range(size if config.limit is None else min(config.limit, size)))
+
+
+def check_attacks(config: PurifyConfig) -> None:
+    """Refuse options of other libraries' attacks (``foolbox:NAME``) that these do not take; only making them can tell.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for row in config.attacks:
+        if component("attacks", row.attack.name).argument is not None:
+            build_named("attack", row.attack)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch cannot compute on.
+
+    Raises:
+        ConfigError: it is unknown or not there.
+    """
+    if device == "cpu":
+        return
+    import torch
+
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"device '{device}' is not available: {why}") from None
