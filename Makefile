@@ -10,29 +10,35 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The tests' models are small: more threads cost more than they give, and change last digits.
 test test-slow: export OMP_NUM_THREADS := 1
 
-.PHONY: help demo test test-slow mutation lint bench data clean
+.PHONY: help demo test test-slow mutation coverage lint bench data release-check clean
 
 help:
 	@echo "make demo       attack a classifier behind the NVAE defence, about five minutes on two cores"
-	@echo "make test       the test suite"
+	@echo "make test       ruff, mypy and the test suite"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make mutation   how many wrong versions of the project the fast tests notice; half an hour on two cores"
+	@echo "make coverage   which lines the fast tests run"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      benchmarks; each prints ratios"
 	@echo "make data       the full Fashion-MNIST, without root (Debian and Ubuntu)"
+	@echo "make release-check  build all distributions, check them, install them into an empty environment and run them"
 	@echo "make clean      remove the environment"
 
 demo: $(VENV)/installed
 	$(BIN)/mlvgm run purify --generator nvae --attack autoattack
 
-test: $(VENV)/developing
-	$(BIN)/python -m pytest -q -m "not slow"
+test: lint
+	$(BIN)/python -m pytest -q -m "not slow" --numprocesses 2 --dist loadfile
 
 test-slow: $(VENV)/developing
 	$(BIN)/python -m pytest -q -m slow
 
 mutation: $(VENV)/developing
 	$(BIN)/python tests/mutants/mutation.py
+
+coverage: $(VENV)/developing
+	$(BIN)/python -m coverage run --parallel-mode -m pytest -q -m "not slow"
+	$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report --skip-covered --sort cover
 
 lint: $(VENV)/developing
 	$(BIN)/ruff check .
@@ -71,6 +77,18 @@ $(DATA)/train-images-idx3-ubyte.gz:
 	fi && \
 	dpkg-deb -x dataset-fashion-mnist_*.deb . && mkdir -p "$(DATA)" && \
 	install -m 644 usr/share/datasets/fashion-mnist/*.gz "$(DATA)" && echo "Fashion-MNIST is in $(DATA)"
+
+# As for a package index: members by version. The environment gets nothing from this checkout but what was built.
+release-check: $(VENV)/developing
+	rm -rf dist build/release
+	@for folder in core $(PLUGINS) .; do \
+	  (cd $$folder && MLVGM_RELEASE=1 $(CURDIR)/$(BIN)/python -m hatchling build --directory $(CURDIR)/dist) || exit 1; \
+	done
+	$(BIN)/python -m twine check --strict dist/*
+	$(PYTHON) -m venv build/release
+	build/release/bin/python -m pip --disable-pip-version-check install --quiet --find-links dist mlvgm
+	cd build/release && bin/mlvgm plugins doctor && bin/mlvgm run purify --protocol smoke --out run --json > result.json
+	@echo "dist/ is whole: what is in it installs, and runs on its own"
 
 clean:
 	rm -rf $(VENV)
