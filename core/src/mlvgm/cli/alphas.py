@@ -128,20 +128,21 @@ def _plan(config: AlphasConfig) -> dict[str, str]:
 
 
 def _print(result: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+    from mlvgm.cli.layout import Column
+    from mlvgm.cli.output import print_table
     from mlvgm.statistics import Estimate
 
-    table = Table(title="accuracy in % on held-out images with 95 % intervals", title_justify="left")
-    table.add_column("alphas")
-    for title in ("attack on α = 0,\ntransferred", "clean", "attack on\nthese alphas"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for row in result["rows"]:
-        given = [row[name] for name in ("transferred", "clean", "adaptive")]
-        table.add_row(row["label"], *("" if one is None else Estimate(**one).percent() for one in given))
-    console = Console(highlight=False)
-    console.print(table)
+    heads = {
+        "transferred": "attack on α = 0,\ntransferred",
+        "clean": "clean",
+        "adaptive": "attack on\nthese alphas",
+    }
+    rows = result["rows"]
+    columns = [Column("alphas", [row["label"] for row in rows], words=True)]
+    for name, head in heads.items():
+        cells = ["" if row[name] is None else Estimate(**row[name]).percent() for row in rows]
+        columns.append(Column(head, cells))
+    print_table("accuracy in % on held-out images with 95 % intervals", columns)
     print(result["use"])
 
 

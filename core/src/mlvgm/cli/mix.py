@@ -109,12 +109,12 @@ def _figures(mixed: Mixed) -> list[dict[str, object]]:
 
 
 def _print(mixed: Mixed) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from mlvgm.cli.layout import Column
+    from mlvgm.cli.output import print_table
 
-    table = Table(title="mean squared difference of pixels", title_justify="left")
-    for title in ("latents of B", "from the column before", "from B"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for title, change, left in zip(mixed.titles[1:], mixed.changes, mixed.left, strict=False):
-        table.add_row(title, f"{change:.5f}", f"{left:.5f}")
-    Console(highlight=False).print(table)
+    columns = [
+        Column("latents of B", mixed.titles[1:][: len(mixed.changes)]),
+        Column("from the column before", [f"{change:.5f}" for change in mixed.changes]),
+        Column("from B", [f"{left:.5f}" for left in mixed.left]),
+    ]
+    print_table("mean squared difference of pixels", columns)

@@ -8,10 +8,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from mlvgm.cli.layout import Column, table, titled, width_of, wrapped
+
 
 def say(text: str) -> None:
-    """A line for people, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Lines for people, on stderr."""
+    if text:
+        print("\n".join(wrapped(text, width_of(sys.stderr))), file=sys.stderr, flush=True)
+
+
+def tell(text: str) -> None:
+    """Lines for people, on stdout."""
+    print("\n".join(wrapped(text, width_of(sys.stdout), indent="  ")))
 
 
 def emit_json(value: object) -> None:
@@ -28,15 +36,7 @@ def print_columns(rows: Sequence[Sequence[str]]) -> None:
 
 def print_plan(plan: Mapping[str, str]) -> None:
     """Titled lines on stderr."""
-    from rich.console import Console
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column()
-    for title, text in plan.items():
-        grid.add_row(title, text)
-    Console(stderr=True, highlight=False).print(grid)
+    print(*titled(plan, width_of(sys.stderr)), sep="\n", file=sys.stderr, flush=True)
 
 
 def print_results(result: dict[str, Any]) -> None:
@@ -47,53 +47,36 @@ def print_results(result: dict[str, Any]) -> None:
     same = len({row.images for row in rows}) <= 1
     which = "same images in every row" if same else "rows are on different numbers of images"
     several = len({row.attack for row in rows}) > 1
-    head = ["defence", *(["attack"] if several else []), *([] if same else ["images"])]
-    head += ["clean\nvotes", "robust\nvotes", "clean\nsingle draw", "robust\nsingle draw", "ms per\nimage", "s"]
-    body = [
-        [
-            row.label,
-            *([row.attack] if several else []),
-            *([] if same else [str(row.images)]),
-            *(e.percent() for e in (row.clean, row.robust, row.clean_single, row.robust_single)),
-            f"{row.decision_milliseconds:.1f}",
-            f"{row.seconds:.0f}",
-        ]
-        for row in rows
+    columns = [
+        Column("defence", [row.label for row in rows], words=True),
+        *([Column("attack", [row.attack for row in rows], words=True)] if several else []),
+        *([] if same else [Column("images", [str(row.images) for row in rows])]),
+        Column("clean\nvotes", [row.clean.percent() for row in rows]),
+        Column("robust\nvotes", [row.robust.percent() for row in rows]),
+        Column("clean\nsingle draw", [row.clean_single.percent() for row in rows], always=False),
+        Column("robust\nsingle draw", [row.robust_single.percent() for row in rows], always=False),
+        Column("ms per\nimage", [f"{row.decision_milliseconds:.1f}" for row in rows], always=False),
+        Column("s", [f"{row.seconds:.0f}" for row in rows], always=False),
     ]
-    print_table(f"accuracy in % with 95 % intervals, {which}", head, body, text=1 + several)
+    print_table(f"accuracy in % with 95 % intervals, {which}", columns)
     if worst:
-        head = ["defence", "threat", "attacks that count (images)", "images", "robust\nvotes", "robust\nsingle draw"]
-        body = [
-            [
-                one.label,
-                f"{one.norm} ≤ {one.eps:.4g}",
-                ", ".join(f"{name} ({count})" for name, count in one.attacks.items() if count),
-                str(one.images),
-                one.robust.percent(),
-                one.robust_single.percent(),
-            ]
-            for one in worst
+        counting = [", ".join(f"{name} ({n})" for name, n in one.attacks.items() if n) for one in worst]
+        columns = [
+            Column("defence", [one.label for one in worst], words=True),
+            Column("threat", [f"{one.norm} ≤ {one.eps:.4g}" for one in worst]),
+            Column("attacks that count (images)", counting, words=True, always=False),
+            Column("images", [str(one.images) for one in worst], always=False),
+            Column("robust\nvotes", [one.robust.percent() for one in worst]),
+            Column("robust\nsingle draw", [one.robust_single.percent() for one in worst], always=False),
         ]
-        print_table("point-wise worst case over attacks, on the images that all of them have seen", head, body, text=3)
+        print_table("point-wise worst case over attacks, on the images that all of them have seen", columns)
     for label, note in dict.fromkeys((row["label"], row["note"]) for row in result["rows"] if row["note"]):
-        print(f"{label}: {note}")
+        tell(f"{label}: {note}")
 
 
-def print_table(title: str, head: Sequence[str], body: Sequence[Sequence[str]], *, text: int = 1) -> None:
-    """A table on stdout; the first ``text`` columns are words, the others figures."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left")
-    for number, name in enumerate(head):
-        table.add_column(name, justify="left" if number < text else "right", no_wrap=number >= text)
-    for row in body:
-        table.add_row(*map(Text, row))  # labels are no markup
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
-    console.print(table)
+def print_table(title: str, columns: Sequence[Column]) -> None:
+    """A table on stdout."""
+    print(*table(title, columns, width_of(sys.stdout)), "", sep="\n")
 
 
 @contextmanager

@@ -101,27 +101,26 @@ def score(
 
 
 def _print(rows: list[ScoreRow], *, seed: int) -> None:
-    from mlvgm.cli.output import print_table
+    from mlvgm.cli.layout import Column
+    from mlvgm.cli.output import print_table, tell
 
     compared = any(row.changed is not None for row in rows)
     elsewhere = any(row.label != row.made_against for row in rows)
-    head = [
-        "defence",
-        *(["made against"] if elsewhere else []),
-        "attack",
-        "checked",
-        "images",
-        "clean\nvotes",
-        "robust\nvotes",
+    balls = ["" if row.norm is None or row.eps is None else f", {row.norm} ≤ {row.eps:.4g}" for row in rows]
+    columns = [
+        Column("defence", [row.label for row in rows], words=True),
+        *([Column("made against", [row.made_against or "unknown" for row in rows], words=True)] if elsewhere else []),
+        Column("attack", [row.attack or "unknown" for row in rows], words=True),
+        Column("checked", [f"box{ball}" for ball in balls], words=True, always=False),
+        Column("images", [str(row.images) for row in rows]),
+        Column("clean\nvotes", [row.clean.percent() for row in rows], always=not elsewhere),
+        Column("robust\nvotes", [row.robust.percent() for row in rows]),
+        Column("robust\nsingle draw", [row.robust_single.percent() for row in rows], always=False),
+        Column("refused", [str(row.refused) for row in rows], always=any(row.refused for row in rows)),
     ]
-    head += ["robust\nsingle draw", "refused", *(["changed"] if compared else [])]
-    body = []
-    for row in rows:
-        ball = "" if row.norm is None or row.eps is None else f", {row.norm} ≤ {row.eps:.4g}"
-        line = [row.label, *([row.made_against or "unknown"] if elsewhere else []), row.attack or "unknown"]
-        line += [f"box{ball}", str(row.images)]
-        line += [row.clean.percent(), row.robust.percent(), row.robust_single.percent(), str(row.refused)]
-        body.append(line + (["" if row.changed is None else str(row.changed)] if compared else []))
-    print_table(f"stored examples, accuracy in % with 95 % intervals, seed {seed}", head, body, text=3 + elsewhere)
     if compared:
-        print("changed: decisions that differ from those on record; none under the run's own seed")
+        changed = ["" if row.changed is None else str(row.changed) for row in rows]
+        columns.append(Column("changed", changed, always=any(row.changed for row in rows)))
+    print_table(f"stored examples, accuracy in % with 95 % intervals, seed {seed}", columns)
+    if compared:
+        tell("changed: decisions that differ from those on record; none under the run's own seed")

@@ -66,7 +66,7 @@ def small_print(config: PurifyConfig, images: int) -> str:
         return "" if images >= 1000 else f"{images} images: intervals are wide."
     return (
         f"{images} images and the {_budget(config)} {'protocol' if published else 'budget'}: intervals are wide, "
-        f"and a stronger attack may find more. The strong version: {strong_version(config)}"
+        f"and a stronger attack may find more. The strong version:\n{strong_version(config)}"
     )
 
 
