@@ -60,9 +60,9 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     wider = json.dumps(architecture | {"generator": architecture["generator"] | {"widths": [12, 8, 16]}})
     lonely = json.dumps(architecture | {"encoder": None})
     for text, message in (
-        ("{}", "no valid BigGAN architecture"),
-        ("", "no valid BigGAN architecture"),
-        ("[]", "no valid BigGAN architecture"),
+        ("{}", "no valid architecture"),
+        ("", "no valid architecture"),
+        ("[]", "no valid architecture"),
         (wider, "do not fit"),
         (lonely, "unexpected encoder"),
     ):

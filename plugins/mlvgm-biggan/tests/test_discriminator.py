@@ -76,7 +76,7 @@ def test_file_round_trip_has_plain_weights(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (WeightsFile("mlvgm-biggan/1", "{}", {}), "came 'mlvgm-biggan/1'"),
-        (WeightsFile(FORMAT, "{}", {}), "no valid discriminator architecture"),
+        (WeightsFile(FORMAT, "{}", {}), "no valid Discriminator architecture"),
         (WeightsFile(FORMAT, ARCHITECTURE.model_dump_json(), {"stem.bias": torch.zeros(5)}), "do not fit"),
     ],
 )

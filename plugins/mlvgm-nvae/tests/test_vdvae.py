@@ -139,3 +139,10 @@ def test_incomplete_checkpoints(tmp_path: Path, missing: str) -> None:
 def test_other_families_are_not_vdvae() -> None:
     assert convert(Container(Path("x.pt"), {"const_prior": torch.zeros(1)})) is None
     assert convert(Container(Path("x.pt"), [1, 2])) is None
+
+
+@pytest.mark.parametrize("text", ["32x1000000000", "32x0", "32x-3"])
+def test_counts_of_blocks_that_no_network_has(text: str) -> None:
+    for parse in (parse_encoder_blocks, parse_decoder_blocks):
+        with pytest.raises(ValueError, match=r"says .* blocks, expected 1 … 4096"):
+            parse(text)

@@ -158,7 +158,7 @@ def test_a_discriminator_file_that_does_not_fit_is_refused(tmp_path: Path, files
     content = read_weights(Path(files["discriminator"]))
     path = tmp_path / "broken.safetensors"
     write_weights(path, type(content)(content.format, "{}", content.tensors))
-    with pytest.raises(InputError, match="no valid architecture of a discriminator"):
+    with pytest.raises(InputError, match="no valid Discriminator architecture"):
         load_discriminator(path)
     tensors = {name: tensor for name, tensor in content.tensors.items() if name != "out.bias"}
     write_weights(path, type(content)(content.format, content.architecture, tensors))

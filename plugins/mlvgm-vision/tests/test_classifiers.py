@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from torchvision.transforms.v2 import functional as transforms
 
 import mlvgm_vision
@@ -129,6 +132,30 @@ def test_sizes_of_own_weights_come_from_the_file(tmp_path: Path) -> None:
     assert classifier(torch.rand(2, 3, 16, 24)).shape == (2, 4)
     with pytest.raises(ConfigError, match="gives 4 classes, data set grey has 3"):
         fashion_cnn(FashionCNNConfig(weights=str(tmp_path / "own.safetensors")), data=replace(GREY, image=data.image))
+
+
+def test_nothing_is_allocated_for_weights_that_do_not_fit_each_other() -> None:
+    wide = {
+        "stem.weight": torch.zeros(30_000, 4, 1, 1),
+        "blocks.0.second.weight": torch.zeros(30_000, 1, 1, 1),
+        "head.weight": torch.zeros(10, 30_000),
+    }
+    with numbers_with_memory() as numbers, pytest.raises(RuntimeError, match="state_dict"):
+        FashionCNN.from_tensors(wide)
+    assert sum(numbers) <= sum(tensor.numel() for tensor in wide.values())
+
+
+@contextmanager
+def numbers_with_memory() -> Iterator[list[int]]:
+    """Sizes of the parameters that are made with memory."""
+    sizes: list[int] = []
+    hook = register_module_parameter_registration_hook(
+        lambda module, name, value: sizes.append(0 if value is None or value.is_meta else value.numel())
+    )
+    try:
+        yield sizes
+    finally:
+        hook.remove()
 
 
 def test_wrong_weights_files(tmp_path: Path, sample: FashionMNIST) -> None:

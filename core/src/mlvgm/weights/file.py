@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.nn.modules import module as registration
 
-from mlvgm.errors import InputError
+from mlvgm.errors import InputError, MlvgmError
 from mlvgm.files import write_bytes
 from mlvgm.tensors_file import as_bytes
+from mlvgm.weights.pickles.scalars import printable
 
 N = TypeVar("N", bound=nn.Module)
+
+# Parameters of a network that are registered twice or not stored.
+_SPARE = 64
 
 _AGAIN = "reinstall the plugin or fetch the file again"
 
@@ -128,6 +134,25 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     network.load_state_dict(dict(tensors))
 
 
+def fitting(make: Callable[[], N], tensors: Mapping[str, Tensor], path: Path) -> N:
+    """The network of ``make`` without memory, which ``tensors`` fit.
+
+    Raises:
+        InputError: it cannot be made, has more parameters than there are tensors, or others.
+    """
+    try:
+        with torch.device("meta"), _no_more_than(len(tensors)):
+            network = make()
+    except MlvgmError:
+        raise
+    except Exception as error:  # layers meet sizes that nobody thought of with whatever they raise
+        reason = printable(f"{type(error).__name__}: {error}"[:200])
+        message = f"{path}: no network can be made of its architecture: {reason}"
+        raise InputError(message, hint=_AGAIN) from error
+    check_fit(network, tensors, path)
+    return network
+
+
 def filled(make: Callable[[], N], tensors: Mapping[str, Tensor], path: Path) -> N:
     """The network of ``make`` in evaluation mode, with ``tensors`` in it.
 
@@ -135,14 +160,33 @@ def filled(make: Callable[[], N], tensors: Mapping[str, Tensor], path: Path) -> 
     that do: initialising a large network takes long, and moves the global random state.
 
     Raises:
-        InputError: see :func:`fill`.
+        InputError: see :func:`fitting` and :func:`fill`.
     """
-    with torch.device("meta"):
-        network = make()
-    check_fit(network, tensors, path)
-    network = network.to_empty(device="cpu").eval()
+    network = fitting(make, tensors, path).to_empty(device="cpu").eval()
     fill(network, tensors, path)
     return network
+
+
+@contextmanager
+def _no_more_than(tensors: int) -> Iterator[None]:
+    """Ends the making of a network that registers many more parameters and buffers than there are ``tensors``."""
+    left = 2 * tensors + _SPARE
+
+    def count(_: nn.Module, name: str, value: Any) -> None:
+        nonlocal left
+        left -= value is not None
+        if left < 0:
+            raise ValueError(f"it has more parameters than the {tensors} tensors of the file")
+
+    hooks = [
+        registration.register_module_parameter_registration_hook(count),
+        registration.register_module_buffer_registration_hook(count),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _refuse(problems: list[str], path: Path) -> None:

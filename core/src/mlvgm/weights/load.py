@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from mlvgm.errors import InputError, MlvgmError
 from mlvgm.plugins.descriptors import Weights
+from mlvgm.weights.architecture import A, described, metadata_of
 from mlvgm.weights.container import Container, Converted, read_container
 from mlvgm.weights.file import N, WeightsFile, filled, read_weights
 from mlvgm.weights.pickles.scalars import printable
 from mlvgm.weights.shipped import shipped_file
 
-A = TypeVar("A", bound=BaseModel)
 Converter = Callable[[Container], Converted | None]
 
 
@@ -90,9 +88,5 @@ def assemble(file: WeightsFile, path: Path, *, architecture: type[A], network: C
     Raises:
         InputError: the architecture is not valid, or the tensors do not fit it.
     """
-    try:
-        described = architecture.model_validate_json(file.architecture)
-    except ValidationError as error:
-        message = f"{path}: its metadata hold no valid {architecture.__name__}"
-        raise InputError(message, hint="convert it again, or fetch the file again") from error
-    return filled(lambda: network(described), file.tensors, path)
+    found = described(architecture, metadata_of(file, path), path)
+    return filled(lambda: network(found), file.tensors, path)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 
 from mlvgm.errors import InputError
-from mlvgm.weights.file import WeightsFile, check_fit, fill, read_weights, write_weights
+from mlvgm.weights.architecture import described, metadata_of
+from mlvgm.weights.file import WeightsFile, fill, fitting, read_weights, write_weights
 from mlvgm_nvae.architecture import NVAEArchitecture
 from mlvgm_nvae.network import NVAE, build
 
@@ -50,17 +50,8 @@ def network_of(content: WeightsFile, path: Path) -> NVAE:
     Raises:
         InputError: its architecture is invalid, or tensors are missing, superfluous, not finite, or of another shape.
     """
-    try:
-        architecture = NVAEArchitecture.model_validate_json(content.architecture)
-    except ValidationError as error:
-        raise InputError(f"{path}: its metadata holds no valid NVAE architecture") from error
-    check_fit(skeleton(architecture), content.tensors, path)
+    architecture = described(NVAEArchitecture, metadata_of(content, path), path)
+    fitting(lambda: NVAE(architecture), content.tensors, path)
     model = build(architecture, seed=0)
     fill(model, content.tensors, path)
     return model.to(memory_format=torch.channels_last)
-
-
-def skeleton(architecture: NVAEArchitecture) -> NVAE:
-    """A network without numbers in it: names and shapes, whatever their size."""
-    with torch.device("meta"):
-        return NVAE(architecture)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlvgm.errors import InputError
-from mlvgm.weights.file import WeightsFile, fill, read_weights, write_weights
+from mlvgm.weights.file import WeightsFile, read_weights, write_weights
+from mlvgm.weights.load import assemble
 from mlvgm_biggan.biggan.spectral_norm import fold, spectral_norm
 
 FORMAT = "mlvgm-biggan-discriminator/1"
@@ -120,10 +121,5 @@ def load_discriminator(path: Path) -> Discriminator:
             f"{path}: expected a discriminator of format '{FORMAT}', came '{file.format}'",
             hint="`mlvgm train generator biggan` writes discriminator.safetensors beside its weights",
         )
-    try:
-        architecture = DiscriminatorArchitecture.model_validate_json(file.architecture)
-    except ValidationError as error:
-        raise InputError(f"{path}: its metadata hold no valid discriminator architecture") from error
-    discriminator = Discriminator(architecture)
-    fill(discriminator, file.tensors, path)
-    return discriminator.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    discriminator = assemble(file, path, architecture=DiscriminatorArchitecture, network=Discriminator)
+    return discriminator.requires_grad_(False).to(memory_format=torch.channels_last)

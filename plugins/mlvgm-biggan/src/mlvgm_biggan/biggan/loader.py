@@ -136,7 +136,7 @@ class _Reader:
         return {name: tensor if tensor.dtype == torch.long else tensor.float() for name, tensor in made.items()}
 
     def _count(self) -> int:
-        return 1 + max(int(name.split(".")[1]) for name in self.tensors if name.startswith("blocks."))
+        return len({name.split(".")[1] for name in self.tensors if name.startswith("blocks.")})
 
     def _embedding(self) -> Tensor:
         """Class embeddings; one-hot vectors where each norm looks up its own."""

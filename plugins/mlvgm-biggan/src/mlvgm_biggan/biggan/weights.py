@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mlvgm.errors import InputError
+from mlvgm.weights.architecture import described, parts_of
 from mlvgm.weights.file import WeightsFile, filled, write_weights
 from mlvgm_biggan.biggan.architecture import BigGANArchitecture
 from mlvgm_biggan.biggan.network import BigGAN
@@ -42,13 +43,9 @@ def assemble(file: WeightsFile, path: Path) -> tuple[BigGAN, LightEncoder | None
     Raises:
         InputError: its architecture is not valid, or its tensors do not fit it.
     """
-    try:
-        content = json.loads(file.architecture)
-        generator = BigGANArchitecture.model_validate(content["generator"])
-        light = None if content["encoder"] is None else LightEncoderArchitecture.model_validate(content["encoder"])
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"{path}: its metadata hold no valid BigGAN architecture"
-        raise InputError(message, hint="reinstall the plugin or fetch the file again") from error
+    first, second = parts_of(file, path, "generator", "encoder")
+    generator = described(BigGANArchitecture, first, path)
+    light = None if second is None else described(LightEncoderArchitecture, second, path)
     if light is not None and (light.image, light.dim_z, light.embedding) != (
         generator.image,
         sum(generator.chunks),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from mlvgm.errors import InputError
@@ -14,8 +15,8 @@ from mlvgm.weights.file import check_fit
 from mlvgm_nvae.architecture import NVAEArchitecture
 from mlvgm_nvae.config import TEMPERATURE
 from mlvgm_nvae.loaders import nvlabs, serez
-from mlvgm_nvae.network import build
-from mlvgm_nvae.weights import FORMAT, skeleton
+from mlvgm_nvae.network import NVAE, build
+from mlvgm_nvae.weights import FORMAT
 
 _LAYOUTS = (serez, nvlabs)
 _TRAINED = "state_dict"
@@ -74,7 +75,8 @@ def _temperatures(content: Mapping[str, object]) -> dict[float, str]:
 
 def _completed(architecture: NVAEArchitecture, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """``tensors`` with the masks of flows where the source does not store them; all fit the architecture."""
-    expected = skeleton(architecture)
+    with torch.device("meta"):
+        expected = NVAE(architecture)
     masks = {name: tensor for name, tensor in expected.state_dict().items() if name.endswith(".mask")}
     check_fit(expected, {**masks, **tensors}, path)
     if masks.keys() <= tensors.keys():

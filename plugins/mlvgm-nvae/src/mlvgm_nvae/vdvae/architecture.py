@@ -84,6 +84,10 @@ class VDVAEArchitecture(BaseModel):
         return tuple(self.resolutions.index(block.resolution) for block in self.decoder_blocks)
 
 
+# More than any network has blocks: a slip in a count should not cost memory.
+_MOST = 4096
+
+
 def parse_encoder_blocks(text: str) -> tuple[EncoderBlock, ...]:
     """Blocks of the published notation: ``32x11`` is eleven blocks at 32, ``32d2`` one that halves.
 
@@ -99,7 +103,7 @@ def parse_encoder_blocks(text: str) -> tuple[EncoderBlock, ...]:
             resolution, down = map(int, part.split("d"))
             blocks.append(EncoderBlock(resolution=resolution, down=down))
         else:
-            resolution, count = map(int, part.split("x"))
+            resolution, count = _repeated(part)
             blocks += [EncoderBlock(resolution=resolution)] * count
     return tuple(blocks)
 
@@ -119,6 +123,13 @@ def parse_decoder_blocks(text: str) -> tuple[DecoderBlock, ...]:
             resolution, enters = map(int, part.split("m"))
             blocks.append(DecoderBlock(resolution=resolution, enters=enters))
         else:
-            resolution, count = map(int, part.split("x"))
+            resolution, count = _repeated(part)
             blocks += [DecoderBlock(resolution=resolution)] * count
     return tuple(blocks)
+
+
+def _repeated(part: str) -> tuple[int, int]:
+    resolution, count = map(int, part.split("x"))
+    if not 0 < count <= _MOST:
+        raise ValueError(f"'{part}' says {count} blocks, expected 1 … {_MOST}")
+    return resolution, count

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlvgm.errors import InputError
 from mlvgm.latents import ImageSpec
-from mlvgm.weights.file import WeightsFile, fill, read_weights
+from mlvgm.weights.architecture import described, metadata_of
+from mlvgm.weights.file import WeightsFile, fill, fitting, read_weights
 from mlvgm_stylegan.stylegan2.equalised import EqualisedLinear
 from mlvgm_stylegan.stylegan2.resampling import downsample_padding, normalised_filter
 
@@ -194,9 +195,9 @@ def load_discriminator(path: Path) -> Discriminator:
     file = read_weights(path)
     if file.format != FORMAT:
         raise InputError(f"{path}: expected weights of format '{FORMAT}', came '{file.format}'")
-    try:
-        model = Discriminator(DiscriminatorArchitecture.model_validate_json(file.architecture))
-    except ValidationError as error:
-        raise InputError(f"{path}: its metadata holds no valid architecture of a discriminator") from error
+    architecture = described(DiscriminatorArchitecture, metadata_of(file, path), path)
+    # Filters, which are not stored, are computed when a network is made with memory.
+    fitting(lambda: Discriminator(architecture), file.tensors, path)
+    model = Discriminator(architecture)
     fill(model, file.tensors, path)
     return model

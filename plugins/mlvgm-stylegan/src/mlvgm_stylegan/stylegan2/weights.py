@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from mlvgm.errors import InputError, unknown
-from mlvgm.weights.file import WeightsFile, fill
+from mlvgm.weights.architecture import described, parts_of
+from mlvgm.weights.file import N, WeightsFile, fill, fitting
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 from mlvgm_stylegan.stylegan2.network import StyleGAN2
 
@@ -54,36 +55,35 @@ def assemble(file: WeightsFile, path: Path) -> tuple[StyleGAN2, Any]:
     Raises:
         InputError: its architecture is not valid, or its tensors do not fit it.
     """
-    try:
-        described = json.loads(file.architecture)
-        architecture = StyleGAN2Architecture.model_validate(described["generator"])
-        encoder_described = described["encoder"]
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise InputError(
-            f"{path}: its metadata holds no valid StyleGAN2 architecture", hint="convert it again"
-        ) from error
-    model = StyleGAN2(architecture)
-    fill(model, below(file.tensors, "generator."), path)
-    if encoder_described is None:
+    generator, encoder = parts_of(file, path, "generator", "encoder")
+    architecture = described(StyleGAN2Architecture, generator, path)
+    model = _loaded(lambda: StyleGAN2(architecture), below(file.tensors, "generator."), path)
+    if encoder is None:
         return model, None
     if architecture.classes:
         raise InputError(f"{path}: an encoder for a class-conditional StyleGAN2, which no encoder supports")
-    encoder = encoder_of(encoder_described, generator=architecture)
-    fill(encoder, below(file.tensors, "encoder."), path)
-    return model, encoder
+    return model, _loaded(lambda: encoder_of(encoder, generator=architecture), below(file.tensors, "encoder."), path)
 
 
-def encoder_of(described: Mapping[str, Any], *, generator: StyleGAN2Architecture) -> Any:
+def _loaded(make: Callable[[], N], tensors: Mapping[str, Tensor], path: Path) -> N:
+    # Filters, which are not stored, are computed when a network is made with memory.
+    fitting(make, tensors, path)
+    network = make()
+    fill(network, tensors, path)
+    return network
+
+
+def encoder_of(architecture: Mapping[str, Any], *, generator: StyleGAN2Architecture) -> Any:
     """An encoder without weights.
 
     Raises:
         InputError: its kind is unknown, or it is not for ``generator``.
     """
-    kind = str(described.get("kind"))
+    kind = str(architecture.get("kind"))
     if kind not in ENCODERS:
         raise unknown("kind of encoder", kind, ENCODERS, error=InputError)
     module, _, name = ENCODERS[kind].partition(":")
-    return getattr(import_module(module), name).from_architecture(described, generator=generator)
+    return getattr(import_module(module), name).from_architecture(architecture, generator=generator)
 
 
 def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

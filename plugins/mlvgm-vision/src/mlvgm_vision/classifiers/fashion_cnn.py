@@ -75,10 +75,13 @@ class FashionCNN(nn.Module):
         inner = "" if folded else ".0"
         stem, head = tensors[f"stem{inner}.weight"], tensors["head.weight"]
         middle = tensors[f"blocks.0.second{inner}.weight"]
-        network = cls(channels=stem.shape[1] // 4, classes=len(head), widths=(len(stem), len(middle), head.shape[1]))
-        network = fold(network.eval()) if folded else network
-        network.load_state_dict(dict(tensors))
-        return network
+        # Without memory, so that nothing is allocated for tensors that do not fit each other.
+        with torch.device("meta"):
+            widths = (len(stem), len(middle), head.shape[1])
+            network = cls(channels=stem.shape[1] // 4, classes=len(head), widths=widths)
+            network = fold(network.eval()) if folded else network
+        network.load_state_dict(dict(tensors), assign=True)
+        return network.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         pixels = F.pixel_unshuffle((images - MEAN) / STD, 2).contiguous(memory_format=torch.channels_last)

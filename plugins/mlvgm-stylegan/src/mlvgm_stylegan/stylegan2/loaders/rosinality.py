@@ -16,6 +16,9 @@ LAYOUT = "rosinality/stylegan2-pytorch"
 
 State = dict[str, Tensor]
 
+# Noise images beyond this are not drawn for files that lack them: no such network was ever published.
+_LARGEST = 2048
+
 
 def recognises(state: Mapping[str, object]) -> bool:
     """``state`` has this layout."""
@@ -113,6 +116,8 @@ def _noise(state: State, layer: int, *, side: int) -> Tensor:
     stored = state.pop(f"noises.noise_{layer}", None)
     if stored is not None:
         return stored[0, 0]
+    if side > _LARGEST:
+        raise ValueError(f"no noise image of {side} pixels")
     return normal(Keys.of(seed=0, purpose="rosinality", samples=[0]), f"noise{layer}", (side, side))[0]
 
 
