@@ -163,6 +163,10 @@ def test_one_of_them_speaks(rank: int, monkeypatch: pytest.MonkeyPatch, capfd: p
         ("RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost", "no MASTER_PORT"),
         ("RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=70000", "ports end at 65535"),
         ("RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=http", "MASTER_PORT='http'"),
+        (
+            "RANK=0 WORLD_SIZE=2 MASTER_ADDR=no.such.invalid MASTER_PORT=2950",
+            "MASTER_ADDR=no.such.invalid, which is no",
+        ),
         ("RANK=-1 WORLD_SIZE=2", "RANK='-1'"),
         ("RANK=one WORLD_SIZE=2", "RANK='one'"),
         ("RANK= WORLD_SIZE=2", "RANK=''"),

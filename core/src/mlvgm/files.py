@@ -115,6 +115,17 @@ def check_empty(folder: Path, *, hint: str = "choose another") -> None:
         raise InputError(f"output folder '{folder}' is not empty", hint=hint)
 
 
+def check_apart(folder: Path, out: Path) -> None:
+    """Refuse an output folder inside its input, or the input itself: the next time its images would be input.
+
+    Raises:
+        InputError: it is.
+    """
+    source, target = folder.resolve(), out.resolve()
+    if target == source or source in target.parents:
+        raise InputError(f"output folder '{out}' lies in the input folder '{folder}'", hint="choose one elsewhere")
+
+
 def _sync_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the disk, where its file system can say so."""
     with suppress(OSError):

@@ -24,6 +24,7 @@ VERBS: tuple[str, ...] = ("run", "runs", "report", "purify", "train", "audit", "
 
 _TRACEBACK = "--traceback"
 _INTERRUPTED = 130
+_LONG = re.compile(r"(\S{300})\S+")  # a word that nobody wrote by hand
 # What torch says in a RuntimeError of its own.
 _MEMORY = re.compile("allocate memory|not enough memory|out of memory", re.IGNORECASE)
 
@@ -91,7 +92,7 @@ def as_expected(error: Exception) -> MlvgmError:
 
 
 def _fail(error: MlvgmError, *, as_json: bool) -> NoReturn:
-    message, hint = (text and " ".join(text.split()) for text in (error.message, error.hint))
+    message, hint = (text and _LONG.sub(r"\1…", " ".join(text.split())) for text in (error.message, error.hint))
     if as_json:
         import json
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlvgm.cli import options
+
+if TYPE_CHECKING:
+    from mlvgm.plugins.load import Resolved
 
 
 def register(app: typer.Typer) -> None:
@@ -22,36 +25,87 @@ def purify(
     encoder: options.Encoder = None,
     settings: Annotated[list[str] | None, options.assignments("purifier.noise=4")] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Replayable noise; fresh entropy if not given.", rich_help_panel="Compute")
+        int | None,
+        typer.Option(
+            min=0,
+            max=options.LARGEST_SEED,
+            help="Replayable noise; fresh entropy if not given.",
+            rich_help_panel="Compute",
+        ),
     ] = None,
     device: options.Device = "cpu",
+    json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Purify every image of a folder once; file names are kept, purified images are PNG."""
     import os
 
-    from mlvgm.cli.output import progress_bar, say
-    from mlvgm.pipelines.folder import purify_folder
-    from mlvgm.plugins.load import build
-    from mlvgm.runs.build import lacks_encoder
-    from mlvgm.runs.parts import build_part, check_device
+    from mlvgm.cli.output import emit_json, progress_bar, say
+    from mlvgm.errors import InputError
+    from mlvgm.files import check_apart, check_empty
+    from mlvgm.runs.parts import build_part, check_device, check_part
     from mlvgm.runs.recipes import recipe_settings, resolved_component
     from mlvgm.runs.resolve import collect
     from mlvgm.runs.settings import part, refuse_others
 
+    if not folder.is_dir():
+        raise InputError(f"expected a folder of images, '{folder}' is not a folder")
+    check_apart(folder, out)
+    check_empty(out)
     flags = {"generator.name": generator, "encoder.name": encoder, "purifier.name": purifier}
     given = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ)
-    refuse_others(given, ("generator", "encoder", "purifier"), what="purifying")
-    check_device(device)
     chosen = recipe_settings(given)
-    model = build_part("generator", chosen).to(device)
-    if part(chosen, "encoder") or lacks_encoder(resolved_component("purifier", part(chosen, "purifier")), model):
-        say(resolved_component("encoder", part(chosen, "encoder")).component.summary)
-        model = build_part("encoder", chosen, generator=model)
-    cleaner = build_part("purifier", chosen, generator=model).to(device)
-    shape = model.encoder_image
-    options = {"path": str(folder), "height": shape.height, "width": shape.width, "channels": shape.channels}
-    data = build("datasets", "image-folder", options)
+    cleaning = resolved_component("purifier", part(chosen, "purifier"))
+    generates = bool(cleaning.component.capabilities.get("needs_generator"))
+    # A generator says what size images must have.
+    groups = ("generator", "encoder", "purifier", *(() if generates else ("data",)))
+    refuse_others(given, groups, what="purifying")
+    wanted = ("purifier", *(("generator",) if generates else ()), *(("encoder",) if part(chosen, "encoder") else ()))
+    configurations = {name: check_part(name, chosen) for name in wanted}
+    warning = None
+    if generates:
+        what = resolved_component("generator", part(chosen, "generator"))
+        warning = _likeness(what, getattr(configurations["generator"], "weights", None))
+    if warning and not quiet:
+        say(f"warning: {warning}")
+    check_device(device)
+
+    from mlvgm.pipelines.folder import purify_folder
+    from mlvgm.plugins.load import build
+    from mlvgm.runs.build import lacks_encoder
+
+    read = {key: setting.value for key, setting in part(given, "data").items() if setting.source == "--set"}
+    read["path"] = str(folder)
+    parts = {}
+    if generates:
+        model = build_part("generator", chosen).to(device)
+        if part(chosen, "encoder") or lacks_encoder(cleaning, model):
+            say(resolved_component("encoder", part(chosen, "encoder")).component.summary)
+            model = build_part("encoder", chosen, generator=model)
+        parts = {"generator": model}
+        shape = model.encoder_image
+        read |= {"height": shape.height, "width": shape.width, "channels": shape.channels}
+    cleaner = build_part("purifier", chosen, **parts).to(device)
+    data = build("datasets", "image-folder", read)
+    if not generates and data.grey:
+        data = build("datasets", "image-folder", read | {"channels": 1})
     with progress_bar("purifying", shown=not quiet) as update:
-        count = purify_folder(cleaner, data, out=out, seed=seed, device=device, progress=update)
-    say(f"{count} purified images in {out}")
+        done = purify_folder(cleaner, data, out=out, seed=seed, device=device, progress=update)
+    if json_output:
+        plain = {"images": done.images, "altered": done.altered, "left_out": done.left_out, "sheet": str(done.sheet)}
+        emit_json({"schema": 1, "out": str(out), "seed": seed, "warning": warning, **plain})
+    say(f"{done.images} purified images in {out}; before and after: {done.sheet}")
+    if done.altered:
+        say("before they were purified: " + ", ".join(f"{count} {words}" for words, count in done.altered.items()))
+    if done.left_out:
+        say(
+            f"{done.left_out} other files were left out: not images that are read here, or in folders train, validation"
+        )
+
+
+def _likeness(generator: Resolved, weights: str | None) -> str:
+    """What whoever purifies images of another kind has to know."""
+    summaries = {shipped.name: shipped.summary for shipped in generator.component.weights}
+    of_what = f" ({summaries[weights]})" if weights in summaries else ""
+    which = f"{generator.entry.name} '{weights}'" if weights else generator.entry.name
+    return f"whatever an image shows, {which} makes of it something like the images it was trained on{of_what}"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import BytesIO
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
 from mlvgm.errors import InputError, Stopped
-from mlvgm.files import check_writable, disk_is_full, write_bytes
+from mlvgm.files import check_empty, disk_is_full
 from mlvgm.noise import Keys
+from mlvgm.pipelines.grid import write_grid, write_png
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.purifier import Purifier
+
+SHEET = "before-after.png"
+SHEET_ROWS = 12
 
 
 class FolderDataset(Dataset, Protocol):
@@ -21,10 +25,35 @@ class FolderDataset(Dataset, Protocol):
 
     Attributes:
         files: name of each sample's file, relative to the folder.
+        left_out: how many other files there are.
     """
 
     @property
     def files(self) -> tuple[str, ...]: ...
+
+    @property
+    def left_out(self) -> int: ...
+
+    def alterations(self) -> dict[str, int]:
+        """What reading changes about how many of them, in words."""
+        ...
+
+
+@dataclass(frozen=True)
+class Purified:
+    """What became of a folder.
+
+    Args:
+        images: how many there are.
+        altered: what reading changed about how many of them, in words.
+        left_out: how many files were no images that are read.
+        sheet: picture of some images before and after.
+    """
+
+    images: int
+    altered: dict[str, int]
+    left_out: int
+    sheet: Path
 
 
 def purify_folder(
@@ -36,8 +65,10 @@ def purify_folder(
     device: str = "cpu",
     batch: int = 64,
     progress: Callable[[int, int, str], None] = lambda done, total, message: None,
-) -> int:
+) -> Purified:
     """Purify every image of ``data`` once and write PNG files of the same names below ``out``.
+
+    Beside them goes a sheet of the first images before and after.
 
     Args:
         purifier: what cleans them.
@@ -47,9 +78,6 @@ def purify_folder(
         device: torch device.
         batch: images at a time.
         progress: called with (done, total, message).
-
-    Returns:
-        how many images were written.
 
     Raises:
         InputError: an image is broken, or ``out`` is not empty or not writable. Nothing is written then.
@@ -65,14 +93,17 @@ def purify_folder(
     if len(set(names)) < count:
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"two images would become '{twice}'", hint="file names must differ in more than their endings")
-    check_writable(out)
-    if out.exists() and any(out.iterdir()):
-        raise InputError(f"output folder '{out}' is not empty", hint="choose another")
+    if Path(SHEET) in names:
+        raise InputError(f"an image is called '{SHEET}' as the sheet of all is", hint="give it another name")
+    check_empty(out)
+    altered = data.alterations()
+    pairs: list[torch.Tensor] = []
     for ids in blocks:
         images, _ = data.batch("test", ids)
         keys = Keys.fresh(len(ids)) if seed is None else Keys.of(seed=seed, purpose="purify", samples=ids)
         with torch.no_grad():
             purified = purifier.purify(images.to(device), purifier.noise(keys)).clamp(0, 1).cpu()
+        pairs += [torch.stack(pair) for pair in zip(images, purified, strict=True)][: SHEET_ROWS - len(pairs)]
         for index, image in zip(ids, purified, strict=True):
             try:
                 write_png(out / names[index], image)
@@ -84,15 +115,5 @@ def purify_folder(
                     ) from None
                 raise
         progress(ids[-1] + 1, count, "")
-    return count
-
-
-def write_png(path: Path, image: torch.Tensor) -> None:
-    """Write an image (C, H, W) in [0, 1] as 8-bit PNG, rounding to nearest; the file is whole or absent."""
-    from PIL import Image
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = (image * 255).round().to(torch.uint8).movedim(0, 2).numpy()
-    content = BytesIO()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(content, format="PNG")
-    write_bytes(path, content.getvalue())
+    write_grid(out / SHEET, torch.stack(pairs), titles=("before", "after"))
+    return Purified(count, altered, data.left_out, out / SHEET)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mlvgm.pipelines.folder import write_png
+from mlvgm.files import write_bytes
 
 GAP = 2
 HEADER = 14
@@ -44,3 +45,14 @@ def _header(titles: Sequence[str], width: int) -> Tensor:
     for column, title in enumerate(titles):
         draw.text(((column + 0.5) * width - draw.textlength(title) / 2, 0), title, fill=0)
     return torch.from_numpy(numpy.array(picture)) / 255
+
+
+def write_png(path: Path, image: torch.Tensor) -> None:
+    """Write an image (C, H, W) in [0, 1] as 8-bit PNG, rounding to nearest; the file is whole or absent."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = (image * 255).round().to(torch.uint8).movedim(0, 2).numpy()
+    content = BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(content, format="PNG")
+    write_bytes(path, content.getvalue())

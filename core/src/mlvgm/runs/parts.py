@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mlvgm.errors import ConfigError
-from mlvgm.plugins.load import build, component
+from mlvgm.plugins.load import build, component, config_class
+from mlvgm.plugins.options import validate
 from mlvgm.protocols.data import Dataset
 from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, Named, PurifyConfig
 from mlvgm.runs.settings import Settings, nest, part
@@ -20,6 +21,18 @@ def build_part(name: str, settings: Settings, **parts: Any) -> Any:
     """Build the component whose settings stand below ``name.`` (``"generator"``, ``"purifier"``, …)."""
     options = {key: setting.value for key, setting in part(settings, name).items()}
     return build(COMPONENTS[name], str(options.pop("name", DEFAULT_NAMES[name])), nest(options), **parts)
+
+
+def check_part(name: str, settings: Settings) -> Any:
+    """The configuration of that component, checked and not built.
+
+    Raises:
+        ConfigError: an option is unknown or out of bounds.
+        PluginError: there is no such component.
+    """
+    options = {key: setting.value for key, setting in part(settings, name).items()}
+    chosen = component(COMPONENTS[name], str(options.pop("name", DEFAULT_NAMES[name])))
+    return validate(config_class(chosen), {**chosen.given, **nest(options)}, prefix=name)
 
 
 def build_data(config: PurifyConfig) -> tuple[Dataset, tuple[int, ...]]:

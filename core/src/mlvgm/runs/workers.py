@@ -5,6 +5,7 @@ Decisions do not depend on their number, for a unit's outcome depends on its con
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -118,6 +119,10 @@ def joined(environ: Mapping[str, str]) -> Iterator[Workers]:
     import torch.distributed as dist
     from torch.distributed.rendezvous import rendezvous
 
+    try:
+        socket.getaddrinfo(environ["MASTER_ADDR"], environ["MASTER_PORT"])
+    except OSError as error:
+        raise _refused(f"MASTER_ADDR={environ['MASTER_ADDR']}, which is no machine: {error.strerror}") from None
     try:
         store, rank, count = next(rendezvous("env://", timeout=_ASSEMBLY))
         dist.init_process_group("gloo", store=store, rank=rank, world_size=count, timeout=_PATIENCE)

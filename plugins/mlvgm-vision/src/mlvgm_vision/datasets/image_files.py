@@ -22,6 +22,9 @@ _HINT = "repair or remove the file"
 # Luma of ITU-R BT.601, as Pillow computes grey.
 _LUMA = (0.299, 0.587, 0.114)
 
+# Modes of Pillow: with transparency, and with more than eight bits.
+_CLEAR, _DEEP = ("LA", "PA", "RGBA", "RGBa", "La"), ("I", "F")
+
 Result = TypeVar("Result")
 
 
@@ -40,6 +43,49 @@ def image_size(file: Path) -> tuple[int, int]:
             # Orientations 5 to 8 lie on their side. The base class's method: that of PNG decodes the whole file.
             turned = Image.Image.getexif(image).get(0x0112, 1) >= 5
             return (image.width, image.height) if turned else (image.height, image.width)
+
+    return _guarded(file, read)
+
+
+def alterations(file: Path, *, channels: int, size: tuple[int, int]) -> tuple[str, ...]:
+    """What :func:`read_image` changes about a file, in words; read from the header alone.
+
+    Raises:
+        InputError: the header is broken.
+    """
+    said = () if image_size(file) == size else (f"resized to {size[1]}×{size[0]}",)
+    found = colours(file)
+    if found != channels:
+        said = (*said, "made grey" if channels == 1 else "grey repeated as red, green and blue")
+    if file.suffix.lower() == ".npy":
+        return said
+
+    def read() -> tuple[str, ...]:
+        with Image.open(file) as image:
+            words = {
+                "turned as their EXIF data say": Image.Image.getexif(image).get(0x0112, 1) > 1,
+                "read without transparency": image.mode in _CLEAR or "transparency" in image.info,
+                "first of several frames taken": getattr(image, "n_frames", 1) > 1,
+                "cut from 16 to 8 bits": image.mode.startswith(_DEEP),
+            }
+            return tuple(text for text, so in words.items() if so)
+
+    return (*said, *_guarded(file, read))
+
+
+def colours(file: Path) -> int:
+    """1 for a grey image, 3 for others; from the header alone.
+
+    Raises:
+        InputError: the header is broken.
+    """
+
+    def read() -> int:
+        if file.suffix.lower() == ".npy":
+            shape = np.load(file, mmap_mode="r", allow_pickle=False).shape
+            return 3 if len(shape) == 3 and shape[2] == 3 else 1
+        with Image.open(file) as image:
+            return 1 if image.mode in ("1", "L", "LA") or image.mode.startswith(_DEEP) else 3
 
     return _guarded(file, read)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mlvgm.errors import InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.protocols.data import DataInfo, Split
 from mlvgm_vision.datasets.config import ImageFolderConfig
-from mlvgm_vision.datasets.image_files import SUFFIXES, image_size, read_image
+from mlvgm_vision.datasets.image_files import SUFFIXES, alterations, colours, image_size, read_image
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 UNLABELLED = -1
@@ -66,6 +67,23 @@ class ImageFolder:
     def files(self) -> tuple[Path, ...]:
         return tuple(file.relative_to(self._config.path) for file in self._files.get("test", ()))
 
+    @property
+    def left_out(self) -> int:
+        """How many visible files below the folder are no images of the test split."""
+        there = sum(file.is_file() and not _hidden(file, self._config.path) for file in self._config.path.rglob("*"))
+        return there - len(self.files)
+
+    @property
+    def grey(self) -> bool:
+        """No image of the test split has colours."""
+        return all(colours(file) == 1 for file in self._files.get("test", ()))
+
+    def alterations(self) -> dict[str, int]:
+        """What reading changes about how many images of the test split, in words."""
+        shape = self.info.image.shape
+        found = (alterations(file, channels=shape[0], size=shape[1:]) for file in self._files.get("test", ()))
+        return dict(Counter(words for each in found for words in each))
+
     def size(self, split: Split) -> int:
         """Number of images of ``split``, 0 where there is no such folder."""
         return len(self._files.get(split, ()))
@@ -100,6 +118,10 @@ def _split_folders(root: Path) -> dict[Split, Path]:
         raise InputError(f"expected a folder of images, {root} is not a folder", hint="check data.path")
     splits: dict[Split, Path] = {split: root / split for split in SPLITS if (root / split).is_dir()}
     return splits or {"test": root}
+
+
+def _hidden(file: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(root).parts)
 
 
 def _images(folder: Path) -> list[tuple[str | None, Path]]:
