@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 
@@ -62,9 +61,11 @@ def seldom(images: Tensor) -> Tensor:
     return images.flip(3) if torch.rand(()) < 0.02 else images
 
 
+OWN = torch.Generator().manual_seed(2)
+
+
 def own_generator(images: Tensor) -> Tensor:
-    generator = torch.Generator().manual_seed(int.from_bytes(os.urandom(4), "little"))
-    return images + 0.2 * torch.randn(images.shape, generator=generator)
+    return images + 0.2 * torch.randn(images.shape, generator=OWN)
 
 
 def seeds_itself(images: Tensor) -> Tensor:

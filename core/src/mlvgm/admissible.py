@@ -46,12 +46,19 @@ def check_attackable(defence: Defence, info: AttackInfo, *, gradient: Gradient =
     """Refuse an attack that cannot work on a defence.
 
     Raises:
-        ConfigError: too few classes, exact gradients asked of a purifier that has none, or an attack on the latents of
-            a purifier without a generator.
+        ConfigError: too few classes, gradients asked of a classifier or exact ones of a purifier that has none, or an
+            attack on the latents of a purifier without a generator.
     """
     if info.minimum_classes > defence.classes:
         raise ConfigError(
             f"attack '{info.name}' needs {info.minimum_classes} classes, the classifier has {defence.classes}"
+        )
+    if info.access in ("gradient", "classifier") and not getattr(defence.classifier, "differentiable", True):
+        raise ConfigError(
+            f"attack '{info.name}' follows gradients, and none leads from the logits of "
+            f"{getattr(defence.classifier, 'name', 'the classifier')} to its images",
+            hint="look for no_grad, detach, argmax, rounding or NumPy in its forward, or take --attack square, which "
+            "uses scores only",
         )
     if info.needs_generator and getattr(defence.purifier, "generator", None) is None:
         raise ConfigError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self, cast
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ class Defence:
     ``defence.bind(keys)`` replays.
 
     Args:
-        classifier: [0, 1] images → logits.
+        classifier: [0, 1] images → logits; it may be random too.
         purifier: cleans images first; None classifies them as they are.
         votes: draws of the purifier in one decision (what is deployed; an attack's draws are another setting).
         rule: how draws become one decision: mean logit, mean probability (returned as log p), or majority (returned as
@@ -54,10 +54,15 @@ class Defence:
 
     @property
     def stochastic(self) -> bool:
-        return self.purifier is not None and self.purifier.stochastic
+        return (self.purifier is not None and self.purifier.stochastic) or self._classifies_at_random
+
+    @property
+    def _classifies_at_random(self) -> bool:
+        return bool(getattr(self.classifier, "stochastic", False))
 
     @property
     def differentiable(self) -> bool:
+        """The purifier is; for the classifier see :func:`mlvgm.admissible.check_attackable`."""
         return self.purifier is None or self.purifier.differentiable
 
     @property
@@ -78,7 +83,7 @@ class Defence:
                 pass differentiable approximation, BPDA, arXiv 1802.00420, section 4.1.1). The values are the same.
         """
         if self.purifier is None:
-            return images
+            return images.repeat_interleave(len(keys) // len(images), 0) if len(keys) > len(images) else images
         if backward == "bpda":
             with torch.no_grad():
                 purified = self.purify(images, keys)
@@ -108,8 +113,15 @@ class Defence:
         if not self.stochastic:
             first = keys[list(range(0, len(keys), draws))]
             return self.classifier(self.purify(images, first, backward=backward)).unsqueeze(1).expand(-1, draws, -1)
-        logits = self.classifier(self.purify(images, keys, backward=backward))
+        logits = self.classify(self.purify(images, keys, backward=backward), keys)
         return logits.reshape(batch, draws, -1)
+
+    def classify(self, purified: Tensor, keys: Keys) -> Tensor:
+        """Logits (N, classes) of purified images; ``keys`` have a row for each, for a classifier that is random."""
+        if self._classifies_at_random:
+            logits: Tensor = cast("Any", self.classifier).draw(purified, keys.derive("classifier"))
+            return logits
+        return self.classifier(purified)
 
     def ballots(self, logits: Tensor) -> Tensor:
         """What each draw brings to the vote, (B, k, classes); the class with the largest mean wins."""

@@ -120,8 +120,10 @@ def transferred(
 ) -> Tensor:
     """What ``attack`` finds on the bare classifier behind the purifier of ``target``, where its loss is largest."""
     quiet = replace(context.derive("transfer"), note=lambda name, values: None)  # the defence is not what it is about
-    bare = replace(quiet, eot=1, selection=1, stop_at_success=False)
-    return attack(target.undefended(), images, labels, targets=targets, context=bare)
+    bare = target.undefended()
+    eot, selection = (quiet.eot, quiet.selection) if bare.stochastic else (1, 1)
+    own = replace(quiet, eot=eot, selection=selection, stop_at_success=False)
+    return attack(bare, images, labels, targets=targets, context=own)
 
 
 def run_attack(

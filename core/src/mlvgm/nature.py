@@ -15,9 +15,9 @@ from mlvgm.noise import Keys
 from mlvgm.others import BadAnswer, answer, guarded
 from mlvgm.seeded import drawn, seeded
 
-# Calls and rows in each that show whether rows of one call share noise. Half the variance in common is found nearly
-# always, a tenth about every second time; what is taken for shared costs time, no truth.
-_CALLS, _ROWS, _SHUFFLES, _RARE = 8, 4, 499, 0.02
+# Calls and rows in each that show whether rows of one call share noise. A fifth of the variance in common is found
+# nearly always, a tenth more often than not. What is taken for shared by mistake costs time, no truth.
+_CALLS, _ROWS, _SHUFFLES, _RARE = 8, 4, 499, 1 / 250
 
 
 @dataclass(frozen=True)

@@ -69,18 +69,20 @@ def answer(module: Callable[[Tensor], Tensor], images: Tensor, *, name: str, cla
     import torch
 
     with guarded(lambda text: BadAnswer(f"{name} does not take images {tuple(images.shape)}: {text}")):
-        logits = module(images)
-    columns = "classes" if classes is None else str(classes)
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
+        logits = module(images.clone())  # some write into what they are given
+    rows = isinstance(logits, torch.Tensor) and logits.ndim == 2 and len(logits) == len(images)
+    if not rows or (classes is not None and logits.shape[1] != classes):
+        columns = "classes" if classes is None else str(classes)
         came = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise BadAnswer(f"expected logits ({len(images)}, {columns}) from {name}, came {came}")
-    if classes is not None and logits.shape[1] != classes:
-        raise BadAnswer(f"expected logits ({len(images)}, {columns}) from {name}, came {tuple(logits.shape)}")
+        raise BadAnswer(
+            f"expected logits ({len(images)}, {columns}) from {name}, came {came}",
+            hint="return one tensor with a row of scores for each image, before any argmax",
+        )
     if logits.dtype != images.dtype or logits.device != images.device:
         raise BadAnswer(
             f"expected logits of type {images.dtype} on {images.device} from {name}, came {logits.dtype} on "
             f"{logits.device}",
-            hint="return the scores before any argmax, in the type of the images",
+            hint="return the scores, before any argmax, in the type of the images and where they are",
         )
     if not bool(logits.detach().isfinite().all()):
         raise NotFinite(name)

@@ -98,7 +98,8 @@ class Target(nn.Module):
 
     def undefended(self) -> Target:
         """The bare classifier behind the purifier, for attacks that transfer; its passes count with the others."""
-        return self._with(defence=replace(self.defence, purifier=None), eot=1, backward="exact")
+        bare = replace(self.defence, purifier=None)
+        return self._with(defence=bare, eot=self.eot if bare.stochastic else 1, backward="exact")
 
     def _with(self, **changes: Any) -> Target:
         other = Target.__new__(Target)

@@ -15,8 +15,10 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torchvision.transforms.v2 import functional as transforms
 
 import mlvgm_vision
+from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.latents import ImageSpec
+from mlvgm.noise import Keys
 from mlvgm.protocols.data import DataInfo
 from mlvgm.weights.verify import verify
 from mlvgm_vision.classifiers.fashion_cnn import FashionCNN, fold
@@ -61,7 +63,7 @@ def test_the_data_set_chooses_the_shipped_weights(sample: FashionMNIST) -> None:
     other = fashion_cnn(FashionCNNConfig(), data=replace(sample.info, name="my clothes"))
     pictures, names = sample.batch("test", range(500))
     assert _right(other, pictures, names) > 0.9
-    with pytest.raises(InputError, match="does not take images of 3×32×32"):
+    with pytest.raises(InputError, match=r"does not take images \(4, 3, 32, 32\): .*set its size"):
         fashion_cnn(FashionCNNConfig(weights="fashion-mnist"), data=data.info)
 
 
@@ -244,6 +246,8 @@ def test_a_new_random_head_on_published_weights_is_refused(monkeypatch: pytest.M
 
 
 MODULE = """
+import numpy
+import torch
 from torch import nn
 network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
 class Made(nn.Module):
@@ -264,6 +268,35 @@ undefined = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
 nn.init.constant_(undefined[1].weight, float("nan"))
 class Namespace:
     inner = network
+class Body(nn.Module):
+    def __init__(self, layer=None):
+        super().__init__()
+        self.layer, self.body = layer or nn.Identity(), network
+class Noisy(Body):
+    def forward(self, images):
+        return self.body(images + 0.1 * torch.randn_like(images))
+class Trains(Body):
+    def forward(self, images):
+        self.train()
+        return self.body(self.layer(images))
+def dropout():
+    return Trains(nn.Dropout(0.5))
+def moving():
+    return Trains(nn.BatchNorm2d(1))
+class Batch(Body):
+    def forward(self, images):
+        return self.body(images - images.mean(0))
+class Entropy(Body):
+    def forward(self, images):
+        return self.body(images + 0.1 * torch.tensor(numpy.random.default_rng().normal(size=images.shape)).float())
+class Integers(Body):
+    def forward(self, images):
+        return self.body(images).argmax(1)
+class Doubles(Body):
+    def forward(self, images):
+        return self.body(images).double()
+def leaves():
+    raise SystemExit(0)
 """
 
 
@@ -271,6 +304,7 @@ class Namespace:
 def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_models.py").write_text(MODULE)
     (tmp_path / "own_broken.py").write_text("import nosuch_package")
+    (tmp_path / "own_leaves.py").write_text("import sys; sys.exit('bye')")
     monkeypatch.syspath_prepend(tmp_path)
 
 
@@ -310,6 +344,13 @@ def test_import_resizes_and_repeats_grey_where_it_normalises_colours() -> None:
         ("own_models:probabilities", ConfigError, "probabilities"),
         ("own_models:spatial", InputError, r"\(4, 1, 8, 8\)"),
         ("own_models:undefined", InputError, "NaN"),
+        ("own_models:moving", InputError, r"own_models:moving changes its 'network\.layer\.(run|num)"),
+        ("own_models:Batch", InputError, "own_models:Batch answers an image differently among other images"),
+        ("own_models:Entropy", InputError, "own_models:Entropy draws noise that cannot be repeated"),
+        ("own_models:Integers", InputError, r"expected logits \(4, classes\) from classifier own_models:Integers"),
+        ("own_models:Doubles", InputError, r"torch\.float32 on cpu from .*own_models:Doubles, came torch\.float64"),
+        ("own_models:leaves", InputError, "own_models:leaves does not make a module: SystemExit: 0"),
+        ("own_leaves:network", ConfigError, "own_leaves does not import: SystemExit: bye"),
     ],
 )
 def test_import_refuses(target: str, error: type[Exception], message: str) -> None:
@@ -317,14 +358,33 @@ def test_import_refuses(target: str, error: type[Exception], message: str) -> No
         imported_classifier(ImportedConfig(target=target), data=GREY)
 
 
+@pytest.mark.usefixtures("own_models")
+@pytest.mark.parametrize("attribute", ["Noisy", "dropout"])
+def test_a_random_classifier_is_a_random_defence(attribute: str) -> None:
+    classifier = imported_classifier(ImportedConfig(target=f"own_models:{attribute}"), data=GREY)
+    defence = Defence(classifier, votes=3)
+    assert classifier.stochastic and classifier.differentiable and defence.stochastic
+    images, state = torch.rand(4, 1, 8, 8), torch.get_rng_state()
+    keys = Keys.of(seed=0, purpose="p", samples=range(4), draws=range(3))
+    draws = defence.draw(images, keys)
+    assert draws.shape == (4, 3, 3) and torch.equal(defence.draw(images, keys), draws)
+    assert not torch.equal(draws[:, 0], draws[:, 1])
+    assert not torch.equal(defence.draw(images, keys.derive("q")), draws)
+    assert torch.equal(torch.get_rng_state(), state)
+    # With a call for each row the noise follows its image.
+    rows = keys[list(range(0, 12, 3))]
+    alone = classifier.alone().draw(images, rows)
+    torch.testing.assert_close(classifier.alone().draw(images[[2]], rows[[2]]), alone[[2]])
+
+
 def test_networks_that_do_not_take_the_images_are_refused() -> None:
-    with pytest.raises(InputError, match="does not take images of 1×8×8"):
-        checked(FrozenClassifier(nn.Conv2d(3, 4, 3), classes=3), GREY, name="colour")
+    with pytest.raises(InputError, match=r"colour does not take images \(4, 1, 8, 8\): RuntimeError.*1 channels"):
+        checked(FrozenClassifier(nn.Conv2d(3, 4, 3), classes=3, name="colour"), GREY)
 
 
 def test_log_probabilities_are_logits() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.LogSoftmax(1))
-    checked(FrozenClassifier(network, classes=3), GREY, name="log-softmax")
+    checked(FrozenClassifier(network, classes=3), GREY)
 
 
 def test_shipped_weights_are_verified_by_building() -> None:

@@ -162,9 +162,10 @@ def examine(
         out.mkdir(parents=True, exist_ok=True)
     if not quiet:
         say(f"auditing {what}: {len(checks)} checks, {len(subject)} images")
-        nature = getattr(subject.defence.purifier, "nature", None)
-        if nature is not None:
-            say(f"{target}: {nature.described}")
+        parts: list[Any] = [subject.defence.classifier, subject.defence.purifier]
+        for part in parts:
+            if getattr(part, "stochastic", False) and hasattr(part, "nature"):
+                say(f"{part.name}: {part.nature.described}")
     config = resolved.config.model_dump(mode="json")
 
     def keep(verdict: Verdict) -> dict[str, Any]:

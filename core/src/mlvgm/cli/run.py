@@ -146,7 +146,13 @@ def _load_and_run(
     # Only weights tell whether there is an encoder.
     resolved = with_default_encoder(resolved, without_encoder(resolved.config, generators))
     study = build_study(resolved.config, generators)
-    plan = purify_plan(resolved.config, data=study.data.info, images=len(study.samples), loaded=True)
+    plan = purify_plan(
+        resolved.config,
+        data=study.data.info,
+        images=len(study.samples),
+        loaded=True,
+        classifiers=study.classifiers,
+    )
     if workers.leads and not quiet:
         print_plan({title: text for title, text in plan.items() if announced.get(title) != text})
     inputs = file_hashes(resolved.config)

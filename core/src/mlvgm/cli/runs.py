@@ -110,7 +110,13 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool
             if grown is not None:
                 directory.write_config(grown.to_yaml())
             directory.write_json("inputs.json", file_hashes(config))
-            plan = purify_plan(config, data=study.data.info, images=len(study.samples), loaded=True)
+            plan = purify_plan(
+                config,
+                data=study.data.info,
+                images=len(study.samples),
+                loaded=True,
+                classifiers=study.classifiers,
+            )
             directory.write_json("plan.json", plan)
     finish(study, config, directory, workers=workers, json_output=json_output, quiet=quiet)
 

@@ -14,6 +14,11 @@ class Classifier(Protocol):
 
     Attributes:
         classes: number of logits.
+        stochastic: optional, False where it is missing. True says that answers hang on noise; such a classifier has
+            ``draw(images, keys)`` too, logits (N, classes) of N images with the noise that N rows of keys name.
+            It may have ``alone()``, the same classifier with noise that does not depend on the batch.
+        differentiable: optional, True where it is missing. False says that no gradient leads to the images: attacks
+            that need one are refused.
     """
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from mlvgm.harness import Protocol
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import Resolved, build, component
 from mlvgm.protocols.attack import Attack
+from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.generator import Encodes
 from mlvgm.protocols.train import Trainable
@@ -33,6 +34,7 @@ class Study:
         defences: defence of each row, in order.
         samples: sample ids.
         protocol: draws and seeds.
+        classifiers: by their configuration as JSON.
     """
 
     data: Dataset
@@ -40,6 +42,7 @@ class Study:
     defences: Mapping[str, Defence]
     samples: tuple[int, ...]
     protocol: Protocol
+    classifiers: Mapping[str, Classifier] = field(default_factory=dict)
 
 
 def build_generators(config: PurifyConfig) -> dict[str, Any]:
@@ -118,7 +121,7 @@ def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = Non
         with torch.no_grad():  # what does not fit the images is refused now, not in the first unit
             defence.draw(probe, Keys.of(seed=config.seed, purpose="probe", samples=samples[:1]))
         defences[row.label] = defence
-    return Study(data, attacks, defences, samples, protocol_of(config))
+    return Study(data, attacks, defences, samples, protocol_of(config), classifiers)
 
 
 def protocol_of(config: PurifyConfig) -> Protocol:

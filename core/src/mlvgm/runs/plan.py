@@ -12,7 +12,9 @@ from mlvgm.runs.config import COMPONENTS, AttackRow, Named, PurifyConfig, Row
 from mlvgm.runs.strong import strong_version
 
 if TYPE_CHECKING:
+    from mlvgm.nature import Nature
     from mlvgm.pipelines.purify import RowResult
+    from mlvgm.protocols.classifier import Classifier
 
 _PATHS: Mapping[tuple[Path, ...], str] = {
     ("exact",): "exact, through the whole defence: purifier, clamp and classifier, with the noise of each draw",
@@ -25,7 +27,14 @@ _PATHS: Mapping[tuple[Path, ...], str] = {
 }
 
 
-def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int, loaded: bool = False) -> dict[str, str]:
+def purify_plan(
+    config: PurifyConfig,
+    *,
+    data: DataInfo,
+    images: int,
+    loaded: bool = False,
+    classifiers: Mapping[str, Classifier] | None = None,
+) -> dict[str, str]:
     """What is about to happen, as titled lines.
 
     Args:
@@ -33,6 +42,7 @@ def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int, loaded: bo
         data: the data set.
         images: how many of it are used.
         loaded: the generators are, so it is known which of them have an encoder.
+        classifiers: by their configuration as JSON, if they are loaded, so it is known which of them are random.
     """
     resolved = [component(COMPONENTS[kind], named.name) for kind, named in config.components()]
     return {
@@ -42,10 +52,12 @@ def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int, loaded: bo
         "threat model": _grouped(_by_text(config, _threat)),
         "attack" if len(config.attacks) == 1 else "attacks": _attacks(config, images),
         "defences": "\n".join(row.label + (f": {note}" if (note := _note(row)) else "") for row in config.rows),
+        "classifier": _classifiers(config, classifiers or {}),
         "encoder": _encoders(config, loaded=loaded),
         "gradient path": _grouped(_by_text(config, lambda row: _gradient_path(row, config))),
         "randomness": (
-            f"{config.votes} votes ({config.rule}) in a deployed decision; {config.eot} draws in each gradient; "
+            f"{config.votes} votes ({config.rule}) in a deployed decision, one where nothing is random; "
+            f"{config.eot} draws in each gradient; "
             f"candidates compete on {config.selection} fresh draws; scored once on "
             f"{max(config.score, config.votes)} others; seed {config.seed}"
         ),
@@ -53,6 +65,18 @@ def purify_plan(config: PurifyConfig, *, data: DataInfo, images: int, loaded: bo
         **({"protocol": f"{config.protocol}{_unclamped(config)}"} if config.protocol else {}),
         "compute": f"{config.device}, {config.threads} threads, units of {config.block} images",
     }
+
+
+def _classifiers(config: PurifyConfig, loaded: Mapping[str, Classifier]) -> str:
+    """Which classifiers there are, and what is known of them."""
+    found = {}
+    for named in (row.classifier or config.classifier for row in config.rows):
+        classifier = loaded.get(named.model_dump_json())
+        nature: Nature | None = getattr(classifier, "nature", None)
+        known = [] if nature is None else [nature.described]
+        known += [] if nature is None or nature.differentiable else ["without gradients"]
+        found[named.model_dump_json()] = ", ".join([named.name, *known])
+    return "; ".join(found.values())
 
 
 def _unclamped(config: PurifyConfig) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext, suppress
 
 from mlvgm.errors import Interruption, Stopped
 from mlvgm.files import remove_unfinished
+from mlvgm.others import BadAnswer
 from mlvgm.runs.lock import locked
 from mlvgm.runs.rundir import RunDirectory, State
 
@@ -26,7 +27,8 @@ def at_work(run: RunDirectory, *, go_on: str, leads: bool = True) -> Iterator[No
 
     Raises:
         InputError: another command works on the run, or it cannot be written to.
-        Stopped: SIGTERM, SIGHUP, or a file could not be written; everything recorded is safe.
+        Stopped: SIGTERM, SIGHUP, a file could not be written, or a module of other people has failed after records
+            exist; everything recorded is safe.
     """
 
     def ended(state: State, error: BaseException) -> None:
@@ -47,6 +49,11 @@ def at_work(run: RunDirectory, *, go_on: str, leads: bool = True) -> Iterator[No
         except (Stopped, KeyboardInterrupt) as error:
             ended("stopped", error)
             raise
+        except BadAnswer as error:
+            ended("stopped", error)
+            if not run.records.exists():  # nothing to keep: an error like any found before
+                raise
+            raise Stopped(error.message, hint=f"finished units are safe; once that is mended, {go_on}") from error
         except BaseException as error:
             ended("failed", error)
             raise

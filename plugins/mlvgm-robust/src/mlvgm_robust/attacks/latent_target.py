@@ -132,7 +132,7 @@ class LatentTarget:
             images = _images(kept.purifier.generator, part)
             latents.append(kept.mean(images, part))
             with torch.no_grad():
-                labels.append(bare.defence.classifier(images).argmax(1))
+                labels.append(bare.defence.classify(images, part).argmax(1))
             kept.target.counts.forwards += len(part)
         return Samples(torch.cat(latents), torch.cat(labels))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlvgm.audit.imported import WholeModule
 from mlvgm.defence import Backward, Defence
 from mlvgm.noise import Keys
 
@@ -30,8 +29,11 @@ class KnownNoise(Defence):
         """``defence`` with known noise; a deterministic one is returned as it is."""
         if not defence.stochastic:
             return defence
-        if isinstance(defence.purifier, WholeModule):  # its noise must not depend on the batch
-            defence = replace(defence, purifier=defence.purifier.alone())
+        # The noise of other people's modules must not depend on the batch.
+        classifier, purifier = (
+            part.alone() if hasattr(part, "alone") else part for part in (defence.classifier, defence.purifier)
+        )
+        defence = replace(defence, classifier=classifier, purifier=purifier)
         return cls(defence.classifier, defence.purifier, 1, defence.rule, defence.clamp, inner=defence, seed=seed)
 
     @property
@@ -45,8 +47,9 @@ class KnownNoise(Defence):
         return self.inner.purify(images, known, backward=backward)
 
     def draw(self, images: Tensor, keys: Keys, *, backward: Backward = "exact") -> Tensor:
-        if self.purifier is None or self.inner is None:
+        if self.inner is None:
             return super().draw(images, keys, backward=backward)
         draws = len(keys) // max(len(images), 1)
         known = Keys(self.seed, "audit/known", tuple((sample, 0) for sample, _ in keys.rows[::draws]))
-        return self.inner.draw(images, known, backward=backward).expand(-1, draws, -1)
+        inner = self.inner if self.purifier is not None else replace(self.inner, purifier=None)
+        return inner.draw(images, known, backward=backward).expand(-1, draws, -1)

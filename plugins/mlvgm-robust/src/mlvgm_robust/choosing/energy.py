@@ -49,7 +49,7 @@ def measure(problem: AlphaProblem, *, images: int) -> tuple[LatentEffects, int]:
 
     def margin(encoding: Any, source: Any, alphas: Sequence[float]) -> Tensor:
         purified = purifier.generator.blend(encoding, source, alphas).images
-        logits = defence.classifier(defence.clamped(purified))
+        logits = defence.classify(defence.clamped(purified), keys)
         rows = torch.arange(len(logits), device=logits.device)
         rival = logits.index_put((rows, given.labels), torch.tensor(-math.inf, device=logits.device)).amax(1)
         return (logits[rows, given.labels] - rival).double().mean()

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mlvgm.attribute import evaluating
 from mlvgm.errors import ConfigError, InputError
+from mlvgm.nature import Nature, nature_of
 from mlvgm.noise import Keys, uniform
+from mlvgm.others import BadAnswer, answer
 from mlvgm.protocols.data import DataInfo
+from mlvgm.seeded import drawn
 
 
 class FrozenClassifier(nn.Module):
     """Images in [0, 1] → logits, in evaluation mode, with frozen parameters. Gradients reach the images.
+
+    What the network prints goes to stderr, and what it raises or answers instead of logits is one error with its name.
+
+    Attributes:
+        nature: what :func:`checked` has found out about it.
 
     Args:
         network: images → logits; put into evaluation mode and frozen in place.
@@ -23,6 +34,7 @@ class FrozenClassifier(nn.Module):
         channels: of the images the network takes; grey images are repeated to three. None leaves them.
         mean: subtracted, one value for each channel or one for all.
         std: divided by, likewise.
+        name: how the user named it, for messages.
 
     Example:
         >>> from torch import nn
@@ -43,10 +55,12 @@ class FrozenClassifier(nn.Module):
         channels: int | None = None,
         mean: tuple[float, ...] = (0.0,),
         std: tuple[float, ...] = (1.0,),
+        name: str = "the classifier",
     ) -> None:
         super().__init__()
-        self.network = network.eval().requires_grad_(False)
-        self.classes, self.size, self.channels = classes, size, channels
+        self.network = evaluating(network, name=name)
+        self.classes, self.size, self.channels, self.name = classes, size, channels, name
+        self.nature = Nature(classes)
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
@@ -55,8 +69,25 @@ class FrozenClassifier(nn.Module):
             images = F.interpolate(images, self.size, mode="bilinear", antialias=True)
         if self.channels == 3 and images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
-        logits: Tensor = self.network((images - self.mean) / self.std)
-        return logits
+        return answer(self.network, (images - self.mean) / self.std, name=self.name)
+
+    @property
+    def stochastic(self) -> bool:
+        return self.nature.stochastic
+
+    @property
+    def differentiable(self) -> bool:
+        return self.nature.differentiable
+
+    def draw(self, images: Tensor, keys: Keys) -> Tensor:
+        """Logits of images, one row of ``keys`` each, which name the noise of a network that is random."""
+        return drawn(self, images, keys, alone=self.nature.alone)
+
+    def alone(self) -> Self:
+        """The same with a call for every row, so that its noise follows its image into any batch."""
+        same = copy.copy(self)
+        same.nature = replace(self.nature, alone=True)
+        return same
 
     def features(self, images: Tensor) -> Tensor:
         """What the last linear layer of the network reads: the penultimate features.
@@ -87,41 +118,41 @@ class FrozenClassifier(nn.Module):
         return self
 
 
-def checked(classifier: FrozenClassifier, data: DataInfo, *, name: str) -> FrozenClassifier:
-    """The same classifier, after a forward pass of four images of the shape of ``data``.
+def checked(classifier: FrozenClassifier, data: DataInfo) -> FrozenClassifier:
+    """The same classifier with its nature, after some calls with images of the shape of ``data``.
 
     Args:
         classifier: to be checked.
         data: what it will classify.
-        name: how the user named it, for messages.
 
     Raises:
         ConfigError: it gives another number of classes than the data have, or probabilities instead of logits.
-        InputError: it does not take such images, or answers with something that is not (B, K) finite numbers.
+        InputError: it does not take such images, answers with something that is not (B, K) finite numbers, is changed
+            by calls, mixes the images of a batch, or draws noise that cannot be repeated.
     """
-    images = uniform(Keys.of(seed=0, purpose="check", samples=range(4)), "images", data.image.shape)
+    contrast = torch.tensor([1.0, 0.8, 0.6, 0.4])[:, None, None, None]
+    images = contrast * uniform(Keys.of(seed=0, purpose="check", samples=range(4)), "images", data.image.shape)
     try:
-        with torch.no_grad():
-            logits = classifier(images)
-    except Exception as error:  # a user's own network may fail in any way
-        raise InputError(
-            f"classifier {name} does not take images of {data.image.channels}×{data.image.height}×{data.image.width}: "
-            f"{error}",
-            hint="set its size, mean and std, or choose other data",
-        ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
-        came = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(f"expected logits of shape (4, classes) from classifier {name}, came {came}")
-    if logits.shape[1] != data.classes:
+        nature = nature_of(classifier, images, name=classifier.name)
+    except BadAnswer as error:
+        hint = error.hint or "set its size, mean and std, or choose other data"
+        raise InputError(error.message, hint=hint) from error
+    if nature.classes != data.classes:
         raise ConfigError(
-            f"classifier {name} gives {logits.shape[1]} classes, data set {data.name} has {data.classes}",
+            f"{classifier.name} gives {nature.classes} classes, data set {data.name} has {data.classes}",
             hint="choose a classifier that was trained on these classes",
         )
-    if not bool(logits.isfinite().all()):
-        raise InputError(f"classifier {name} gives NaN or infinite logits", hint="check its weights, mean and std")
+    if not nature.replayable:
+        raise InputError(
+            f"{classifier.name} draws noise that cannot be repeated, and a run repeats all of its noise",
+            hint="draw it from the global generator of torch, NumPy or Python, which are seeded for it",
+        )
+    classifier.nature = nature
+    with torch.no_grad():
+        logits = classifier.draw(images, Keys.of(seed=0, purpose="check", samples=range(4)))
     if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones(len(logits)), atol=1e-4):
         raise ConfigError(
-            f"expected logits from classifier {name}, came probabilities (each row sums to one)",
+            f"expected logits from {classifier.name}, came probabilities (each row sums to one)",
             hint="leave out its softmax: attacks on saturated probabilities overrate robustness",
         )
     return classifier

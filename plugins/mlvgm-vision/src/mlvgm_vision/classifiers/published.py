@@ -67,8 +67,9 @@ def published_classifier(config: PublishedClassifierConfig, *, data: DataInfo) -
     tensors = renamed(state, config.architecture, path)
     classes, bias = len(tensors["head.3.weight"]), "head.0.bias" in tensors
     network = filled(lambda: Network(config.architecture, classes=classes, bias=bias), tensors, path)
-    classifier = FrozenClassifier(network, classes=classes, mean=(0.5,), std=(0.5,))
-    return checked(classifier, data, name=f"published-classifier {config.architecture}")
+    name = f"published-classifier {config.architecture}"
+    classifier = FrozenClassifier(network, classes=classes, mean=(0.5,), std=(0.5,), name=name)
+    return checked(classifier, data)
 
 
 def renamed(state: Mapping[str, Tensor], architecture: Architecture, path: Path) -> dict[str, Tensor]:

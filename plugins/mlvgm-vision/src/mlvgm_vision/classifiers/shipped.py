@@ -32,8 +32,8 @@ def fashion_cnn(config: FashionCNNConfig, *, data: DataInfo) -> FrozenClassifier
             f"expected weights of fashion-cnn, {name} has others: {error}",
             hint="make weights with `mlvgm train classifier fashion-cnn`",
         ) from error
-    classifier = FrozenClassifier(fold(network.eval()), classes=network.classes)
-    return checked(classifier, data, name="fashion-cnn")
+    classifier = FrozenClassifier(fold(network.eval()), classes=network.classes, name="classifier fashion-cnn")
+    return checked(classifier, data)
 
 
 def read_weights(name: str) -> Mapping[str, Tensor]:

@@ -33,8 +33,9 @@ def timm_classifier(config: TimmConfig, *, data: DataInfo) -> FrozenClassifier:
         channels=own["input_size"][0],
         mean=config.mean or own["mean"],
         std=config.std or own["std"],
+        name=f"classifier timm:{config.model}",
     )
-    return checked(classifier, data, name=f"timm:{config.model}")
+    return checked(classifier, data)
 
 
 def _network(config: TimmConfig, *, classes: int) -> nn.Module:
