@@ -114,7 +114,7 @@ def test_without_gradients_only_scores_are_attacked(
     assert run(tmp_path / "run", f"{people}:Detached", "--attack", "apgd-ce", "-n", "2") == 2
     printed = capsys.readouterr()
     assert not printed.out and not (tmp_path / "run").exists()
-    assert "error: attack 'apgd-ce' follows gradients" in printed.err and "--attack square" in printed.err
+    assert "attack 'apgd-ce' follows gradients" in printed.err and "--attack square" in printed.err
     assert "classifier peoples_classifiers:Detached" in printed.err
     square = ["--attack", "square", "--set", "attack.queries=5", "-n", "2"]
     assert run(tmp_path / "run", f"{people}:Detached", *square) == 0
