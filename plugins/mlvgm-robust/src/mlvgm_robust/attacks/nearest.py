@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from mlvgm.target import Target
 
-# A success whose margin is within rounding of the logits would come and go with the size of the batch.
+# A success whose margin is within rounding would come and go with the size of the batch. Sums are rounded in proportion
+# to what they add up, of which the logits' spread is a measure, and the logits themselves to a place of their own size.
 _ROUNDING = 1e-5
 # What a random defence gets right more often than not is no success, however near. Two independent estimates have to
 # say so of what is handed over, so the way there aims a little higher.
@@ -69,7 +70,9 @@ class Nearest:
     def margin(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Margin (b,) of the decision over the draws in ``logits`` (b, m, K), less what rounding could take."""
         scores = self.incumbents.target.defence.vote(logits)
-        return self.incumbents.margin(scores, rows) - _ROUNDING * scores.abs().amax(1)
+        spread = scores.amax(1) - scores.amin(1)
+        place = torch.finfo(scores.dtype).eps * scores.abs().amax(1)
+        return self.incumbents.margin(scores, rows) - _ROUNDING * spread - place
 
     def fooled(self, logits: Tensor, rows: Tensor) -> Tensor:
         """(b,) bool: the decision over the draws in ``logits`` (b, m, K) is clearly wrong, or the wanted one."""
