@@ -15,9 +15,12 @@ from mlvgm.plugins.descriptors import Component
 component = Component(summary="works", factory="{module}_built:build", config="{module}_built:Config", argument="file")
 """
 WORKING_PARTS = """
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from mlvgm.protocols.attack import AttackInfo
 
 
 class Config(BaseModel):
@@ -27,8 +30,18 @@ class Config(BaseModel):
     file: str | None = Field(None, description="file")
 
 
+@dataclass(frozen=True)
+class Attack:
+    config: Config
+    parts: dict[str, Any]
+    info = AttackInfo("working", "L2", 1.0)
+
+    def __call__(self, target, images, labels, *, targets=None, context):
+        return images
+
+
 def build(config, **parts):
-    return config, parts
+    return Attack(config, parts)
 """
 
 

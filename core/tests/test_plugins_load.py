@@ -27,11 +27,10 @@ def install(site: Site, module: str, source: str, **more: object) -> None:
 
 def test_build_loads_configures_and_calls_the_factory(site: Site) -> None:
     site.install_working("mlvgm-good", "good_module", name="good")
-    config, parts = build("attacks", "good:path?eps=0.5", {"norm": "Linf"}, index=site.index(), generator="g")
-    assert (config.eps, config.norm, config.file) == (0.5, "Linf", "path")
-    assert parts == {"generator": "g"}
-    config, _ = build("attacks", "mlvgm-good/good?eps=0.5", {"eps": 2}, index=site.index())
-    assert config.eps == 2
+    made = build("attacks", "good:path?eps=0.5", {"norm": "Linf"}, index=site.index(), generator="g", data=None)
+    assert (made.config.eps, made.config.norm, made.config.file) == (0.5, "Linf", "path")
+    assert made.parts == {"generator": "g"}
+    assert build("attacks", "mlvgm-good/good?eps=0.5", {"eps": 2}, index=site.index()).config.eps == 2
 
 
 def test_qualified_name_loads_that_distribution_and_no_other(site: Site) -> None:
@@ -151,5 +150,4 @@ def test_in_process_component_builds_like_any_other(site: Site) -> None:
     (site.folder / "local_parts.py").write_text(WORKING_PARTS)
     index = site.index()
     index.add("attacks", "local", Component("", factory="local_parts:build", config="local_parts:Config"))
-    config, _ = build("attacks", "local", {"eps": 3}, index=index)
-    assert config.eps == 3
+    assert build("attacks", "local", {"eps": 3}, index=index).config.eps == 3

@@ -12,6 +12,8 @@ from typing import Literal
 
 API_VERSION = (1, 0)
 
+Access = Literal["gradient", "score", "label", "classifier"]
+
 Kind = Literal[
     "generators",
     "encoders",

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 
 from mlvgm.errors import MlvgmError
 from mlvgm.plugins.check import Check
+from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.hooks import Hooks
 from mlvgm.plugins.hookspecs import hookimpl
-from mlvgm.plugins.index import HOOKS, Entry, Index, noun
+from mlvgm.plugins.index import HOOKS, Index, noun
 from mlvgm.plugins.load import Resolved, config_class, descriptor, factory
 from mlvgm.plugins.options import validate
 

@@ -11,7 +11,8 @@ import pluggy
 from mlvgm.errors import PluginError
 from mlvgm.plugins import hookspecs
 from mlvgm.plugins.check import Check
-from mlvgm.plugins.index import Entry, Index
+from mlvgm.plugins.entry import Entry
+from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import PluginWarning, hook_modules
 
 

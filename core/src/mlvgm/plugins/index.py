@@ -7,16 +7,15 @@ separated lists of distributions: ``MLVGM_PLUGINS`` (only these; empty: none) an
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from importlib.metadata import EntryPoint, PackageNotFoundError, distributions, version
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mlvgm.errors import PluginError, unknown
 from mlvgm.plugins.check import Check
 from mlvgm.plugins.descriptors import KINDS
+from mlvgm.plugins.entry import Entry, canonical
 from mlvgm.plugins.reference import Reference
+from mlvgm.plugins.scan import scan
 
 if TYPE_CHECKING:
     from mlvgm.plugins.descriptors import Component
@@ -25,74 +24,7 @@ HOOKS = "hooks"
 IN_PROCESS = "in-process"
 CORE = "mlvgm-core"
 _ORDER = (*KINDS, HOOKS)
-
-
-def canonical(distribution: str) -> str:
-    """A distribution's name as package indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One component or hook module of an installed distribution.
-
-    Args:
-        kind: one of :data:`~mlvgm.plugins.descriptors.KINDS`, or ``"hooks"``.
-        name: what users type.
-        distribution: who provides it.
-        version: of the distribution.
-        target: ``"module:attribute"`` of the descriptor, or the module of hooks.
-        ep: the entry point; None for an in-process addition.
-        component: the descriptor of an in-process addition.
-    """
-
-    kind: str
-    name: str
-    distribution: str
-    version: str
-    target: str
-    ep: EntryPoint | None = None
-    component: Component | None = None
-
-    @property
-    def qualified(self) -> str:
-        """The name that is never ambiguous: ``distribution/name``."""
-        return f"{self.distribution}/{self.name}"
-
-    @property
-    def provider(self) -> str:
-        return f"{self.distribution} {self.version}".rstrip()
-
-    def record(self) -> dict[str, str]:
-        """What can be said in plain text, for machine output."""
-        return {name: getattr(self, name) for name in ("kind", "name", "distribution", "version", "target")}
-
-    @property
-    def requires(self) -> tuple[str, ...]:
-        """The distribution's requirements, as in its metadata."""
-        distribution = self.ep.dist if self.ep is not None else None
-        return tuple(distribution.requires or ()) if distribution is not None else ()
-
-    def __str__(self) -> str:
-        return f"{self.kind}/{self.name} of {self.provider}"
-
-    def unmet(self) -> tuple[str, ...]:
-        """Requirements of the distribution that this environment does not meet, each with what is there instead."""
-        from packaging.requirements import Requirement
-
-        found = []
-        for text in self.requires:
-            requirement = Requirement(text)
-            if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-                continue
-            try:
-                present = version(requirement.name)
-            except PackageNotFoundError:
-                found.append(f"{requirement.name}{requirement.specifier} (not installed)")
-                continue
-            if not requirement.specifier.contains(present, prereleases=True):
-                found.append(f"{requirement.name}{requirement.specifier} (installed: {present})")
-        return tuple(found)
+_SIGNS = set("/:?")  # of a reference
 
 
 class Index:
@@ -113,7 +45,7 @@ class Index:
     @classmethod
     def installed(cls, *, environ: Mapping[str, str] = os.environ) -> Index:
         """The plugins of this environment, without those the environment variables switch off."""
-        found = list(_scan())
+        found, unreadable = scan()
         allowed, disabled = (_listed(environ.get(name)) for name in ("MLVGM_PLUGINS", "MLVGM_DISABLE_PLUGINS"))
         absent = {*(allowed or ()), *(disabled or ())} - {canonical(entry.distribution) for entry in found}
         strange = [entry for entry in found if entry.kind not in _ORDER]
@@ -126,6 +58,7 @@ class Index:
                 and canonical(entry.distribution) not in (disabled or ())
             ),
             warnings=(
+                *unreadable,
                 *(
                     Check(name, "warning", "no such plugin, but an environment variable lists it")
                     for name in sorted(absent)
@@ -178,6 +111,10 @@ class Index:
             name = f"{reference.distribution}/{reference.name}" if reference.distribution else reference.name
             raise unknown(noun(kind), name, self.names(kind), error=PluginError)
         if len(matches) > 1:
+            if len({entry.qualified for entry in matches}) == 1:
+                provider = matches[0].provider
+                text = f"{noun(kind)} '{reference.name}' stands twice among the entry points of {provider}"
+                raise PluginError(text, hint="its author has to rename one")
             providers = " and ".join(entry.provider for entry in matches)
             choices = " or ".join(entry.qualified for entry in matches)
             raise PluginError(
@@ -192,43 +129,47 @@ class Index:
             if entry.kind != HOOKS:
                 providers.setdefault((entry.kind, entry.name), []).append(entry.provider)
         return tuple(
-            Check(f"{kind}/{name}", "problem", f"offered by {' and '.join(rivals)}; use DISTRIBUTION/{name}")
+            Check(f"{kind}/{name}", "problem", _rivalry(name, rivals))
             for (kind, name), rivals in providers.items()
             if len(rivals) > 1
         )
 
     def check(self) -> tuple[Check, ...]:
-        """What can be said without importing a plugin: duplicates, unmet requirements, unknown kinds."""
+        """What can be said without importing a plugin: metadata, kinds, names, requirements."""
         providers = {entry.provider: entry for entry in self.entries()}
         conflicts = (
             Check(provider, "problem", f"needs {', '.join(unmet)}")
             for provider, entry in providers.items()
             if (unmet := entry.unmet())
         )
-        return (*self._warnings, *self.duplicates(), *conflicts)
+        unspeakable = (
+            Check(f"{entry.kind}/{entry.name}", "warning", f"no reference can have the name, in {entry.provider}")
+            for entry in self.entries()
+            if _SIGNS.intersection(entry.name)
+        )
+        return (*self._warnings, *unspeakable, *self.duplicates(), *conflicts)
+
+
+def _rivalry(name: str, providers: list[str]) -> str:
+    if len(set(providers)) == 1:
+        return f"stands twice among the entry points of {providers[0]}; its author has to rename one"
+    return f"offered by {' and '.join(providers)}; use DISTRIBUTION/{name}"
 
 
 def noun(kind: str) -> str:
-    """One of a kind: ``"generators"`` → ``"generator"``; also the first part of its dotted options."""
+    """One of a kind: ``"generators"`` → ``"generator"``."""
     return "policy" if kind == "policies" else kind.removesuffix("s")
 
 
-def _scan() -> Iterator[Entry]:
-    seen: set[str] = set()
-    for distribution in distributions():
-        # Parsing every installed package's entry points costs more than reading them.
-        if "[mlvgm." not in (distribution.read_text("entry_points.txt") or ""):
-            continue
-        metadata = distribution.metadata
-        name = canonical(metadata["Name"])
-        if name in seen:  # a later copy on sys.path, which Python would not import either
-            continue
-        seen.add(name)
-        for ep in distribution.entry_points:
-            if ep.group.startswith("mlvgm."):
-                yield Entry(
-                    ep.group.removeprefix("mlvgm."), ep.name, metadata["Name"], metadata["Version"], ep.value, ep
-                )
+def option_group(kind: str, name: str) -> str:
+    """What the dotted options of a component begin with, as ``--set`` takes them.
+
+    >>> option_group("attacks", "fgsm"), option_group("datasets", "shapes"), option_group("checks", "control.null")
+    ('attack', 'data', 'check.control.null')
+    """
+    # Several checks run at once, so their options are told apart by name.
+    others = {"datasets": "data", "trainers": "train", "alphas": "method", "checks": f"check.{name}"}
+    return others.get(kind, noun(kind))
 
 
 def _listed(text: str | None) -> set[str] | None:

@@ -1,6 +1,4 @@
-"""Load: from a reference a user typed to a built component. The only place that imports plugin code.
-
-stevedore does every import, of descriptors and of the ``module:attribute`` strings in them; the index decides which.
+"""Load: from a reference a user typed to a built component. The index decides whose code is imported.
 
 Example:
     >>> from mlvgm.plugins.load import build, component
@@ -16,16 +14,17 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint
-from typing import TYPE_CHECKING, Any, NoReturn
-
-from stevedore import DriverManager, ExtensionManager
+from typing import TYPE_CHECKING, Any
 
 from mlvgm.errors import ConfigError, PluginError
 from mlvgm.plugins.descriptors import API_VERSION, Component
-from mlvgm.plugins.index import CORE, Entry, Index, noun
+from mlvgm.plugins.entry import Entry
+from mlvgm.plugins.imports import SHOW_CAUSE, import_target, in_one_line
+from mlvgm.plugins.index import CORE, Index, noun, option_group
+from mlvgm.plugins.making import make
 from mlvgm.plugins.options import validate
 from mlvgm.plugins.reference import Reference, parse
+from mlvgm.plugins.wellformed import complaint
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -68,7 +67,8 @@ class Resolved:
         if name is None:
             raise ConfigError(f"{noun(self.entry.kind)} '{self.entry.name}' takes no argument, got ':{self.argument}'")
         if name in self.options:
-            raise ConfigError(f"{noun(self.entry.kind)}.{name} is given twice: ':{self.argument}' and '?{name}=…'")
+            group = option_group(self.entry.kind, self.entry.name)
+            raise ConfigError(f"{group}.{name} is given twice: ':{self.argument}' and '?{name}=…'")
         return {name: self.argument, **self.options}
 
 
@@ -99,14 +99,17 @@ def descriptor(entry: Entry) -> Component:
     Raises:
         PluginError: the distribution needs another core, the import fails, or what it finds is no usable descriptor.
     """
-    unmet = [text for text in entry.unmet() if text.startswith(CORE)]
+    unmet = entry.unmet(CORE)
     if unmet:
         raise PluginError(
             f"plugin {entry} needs {unmet[0]}", hint=f"install matching versions of {CORE} and {entry.distribution}"
         )
-    found = entry.component if entry.component is not None else _load(entry, entry.target)
+    found = entry.component if entry.component is not None else import_target(entry, entry.target)
     if not isinstance(found, Component):
         raise PluginError(f"plugin {entry}: {entry.target} is a {type(found).__name__}, expected a Component")
+    wrong = complaint(found)
+    if wrong is not None:
+        raise PluginError(f"plugin {entry}: its descriptor {entry.target}: {wrong}")
     if found.api[0] != API_VERSION[0]:
         raise PluginError(
             f"plugin {entry} is written against protocols {_dotted(found.api)}, this core has {_dotted(API_VERSION)}",
@@ -122,19 +125,75 @@ def config_class(resolved: Resolved) -> type[BaseModel]:
     """The pydantic model of a component's options.
 
     Raises:
-        PluginError: it does not load.
+        PluginError: it does not load, is no pydantic model, or lacks the field that takes the argument.
     """
-    found: type[BaseModel] = _load(resolved.entry, resolved.component.config)
+    from pydantic import BaseModel
+
+    entry, component = resolved.entry, resolved.component
+    found = import_target(entry, component.config)
+    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        what = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
+        raise PluginError(f"plugin {entry}: {component.config} is {what}, expected a subclass of pydantic.BaseModel")
+    if component.argument is not None and component.argument not in found.model_fields:
+        raise PluginError(f"plugin {entry}: its argument '{component.argument}' is no field of {component.config}")
     return found
+
+
+def preset(resolved: Resolved, budget: str) -> dict[str, Any]:
+    """The options that a budget sets; none where the component has no such budget.
+
+    Raises:
+        PluginError: ``BUDGETS`` is no mapping of budgets to options that exist.
+    """
+    return presets(resolved).get(budget, {})
+
+
+def presets(resolved: Resolved) -> dict[str, dict[str, Any]]:
+    """The options that each budget sets.
+
+    Raises:
+        PluginError: ``BUDGETS`` is no mapping of budgets to options that exist.
+    """
+    config = config_class(resolved)
+    found = getattr(config, "BUDGETS", {})
+    if isinstance(found, Mapping) and all(isinstance(values, Mapping) for values in found.values()):
+        strange = [name for values in found.values() for name in values if name not in config.model_fields]
+        if not strange:
+            return {name: dict(values) for name, values in found.items()}
+        found = f"the option '{strange[0]}', which it does not have"
+    text = f"plugin {resolved.entry}: BUDGETS of {resolved.component.config}: expected options of each budget"
+    raise PluginError(f"{text}, got {found}")
+
+
+def configured(resolved: Resolved, options: Mapping[str, Any]) -> BaseModel:
+    """The component's configuration with ``options``, nested mappings for nested models.
+
+    Raises:
+        PluginError: its model is broken.
+        ConfigError: an option is unknown or out of bounds.
+    """
+    config = config_class(resolved)
+    try:
+        return validate(config, options, prefix=option_group(resolved.entry.kind, resolved.entry.name))
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"plugin {resolved.entry}: {resolved.component.config} cannot check its options: {in_one_line(error)}",
+            hint=SHOW_CAUSE,
+        ) from error
 
 
 def factory(resolved: Resolved) -> Callable[..., Any]:
     """The callable that builds the component from its configuration; imports torch.
 
     Raises:
-        PluginError: it does not load.
+        PluginError: it does not load, or cannot be called.
     """
-    found: Callable[..., Any] = _load(resolved.entry, resolved.component.factory)
+    found: Callable[..., Any] = import_target(resolved.entry, resolved.component.factory)
+    if not callable(found):
+        text = f"{resolved.component.factory} is a {type(found).__name__}, expected a factory(config)"
+        raise PluginError(f"plugin {resolved.entry}: {text}")
     return found
 
 
@@ -146,32 +205,33 @@ def converter(resolved: Resolved) -> Callable[..., Any]:
     """
     if resolved.component.converter is None:
         raise PluginError(f"{noun(resolved.entry.kind)} '{resolved.entry.name}' converts no checkpoints")
-    found: Callable[..., Any] = _load(resolved.entry, resolved.component.converter)
+    found: Callable[..., Any] = import_target(resolved.entry, resolved.component.converter)
     return found
 
 
 def build(
     kind: str, reference: str, options: Mapping[str, Any] | None = None, *, index: Index | None = None, **parts: Any
 ) -> Any:
-    """Load, configure and build a component in one step.
+    """Load, configure and build a component in one step, checked against the protocol of its kind.
 
     Args:
         kind: e.g. ``"purifiers"``.
         reference: as for :func:`component`.
         options: configuration fields; they win over those in the reference.
         index: where to look; the installed plugins by default.
-        parts: what the kind's factories need, e.g. ``generator=`` for a purifier.
+        parts: what the kind's factories may want, e.g. ``generator=`` for a purifier; they get what they declare.
 
     Raises:
         PluginError: unknown, ambiguous, incompatible or broken.
         ConfigError: an option is unknown or out of bounds.
     """
     resolved = component(kind, reference, index=index)
-    values = {**resolved.given, **(options or {})}
-    # Several checks are configured at once, under their names.
-    prefix = f"{noun(kind)}.{resolved.entry.name}" if kind == "checks" else noun(kind)
-    config = validate(config_class(resolved), values, prefix=prefix)
-    return factory(resolved)(config, **parts)
+    return built(resolved, configured(resolved, {**resolved.given, **(options or {})}), **parts)
+
+
+def built(resolved: Resolved, config: BaseModel, **parts: Any) -> Any:
+    """What a component's factory makes of a checked configuration; see :func:`mlvgm.plugins.making.make`."""
+    return make(resolved.entry, resolved.component.factory, factory(resolved), config, parts)
 
 
 def hook_modules(index: Index, *, on_failure: Callable[[Entry, PluginError], None]) -> list[tuple[Entry, object]]:
@@ -179,7 +239,7 @@ def hook_modules(index: Index, *, on_failure: Callable[[Entry, PluginError], Non
     loaded = []
     for entry in sorted(index.entries("hooks"), key=lambda entry: (entry.distribution, entry.name)):
         try:
-            loaded.append((entry, _load(entry, entry.target)))
+            loaded.append((entry, import_target(entry, entry.target)))
         except PluginError as error:
             on_failure(entry, error)
     return loaded
@@ -193,45 +253,6 @@ def _goes_to_import(index: Index, kind: str, named: Reference) -> bool:
         return False
     # "tim:resnet18" is a slip for "timm:resnet18", not a module, unless there is one.
     return "." in named.name or importlib.util.find_spec(named.name) is not None
-
-
-def _load(entry: Entry, target: str) -> Any:
-    """What ``target``, a ``module:attribute`` of the entry's plugin, names.
-
-    Raises:
-        PluginError: whatever the plugin's code raised, with the distribution that it belongs to.
-    """
-
-    class Pinned(DriverManager[Any]):
-        # stevedore's own list has lost the distributions and takes the last of several entries of one name.
-        def list_entry_points(self) -> list[EntryPoint]:
-            return [EntryPoint(entry.name, target, f"mlvgm.{entry.kind}")]
-
-    def explain(manager: ExtensionManager[Any], ep: EntryPoint, error: BaseException) -> NoReturn:
-        raise _broken(entry, target, error) from error
-
-    try:
-        return Pinned(f"mlvgm.{entry.kind}", entry.name, on_load_failure_callback=explain).extensions[0].plugin
-    except (AssertionError, SystemExit) as error:  # the two that stevedore lets through to end the program
-        raise _broken(entry, target, error) from error
-
-
-def _broken(entry: Entry, target: str, error: BaseException) -> PluginError:
-    cause = f"{type(error).__name__}: {error}".rstrip(": ")
-    hint = _extra(entry, error) or "its cause is shown by --traceback"
-    return PluginError(f"plugin {entry} does not load: {target}: {' '.join(cause.split())}", hint=hint)
-
-
-def _extra(entry: Entry, error: BaseException) -> str | None:
-    """The pip command for a missing module that an extra of the distribution would bring."""
-    if not isinstance(error, ModuleNotFoundError) or error.name is None:
-        return None
-    missing = error.name.partition(".")[0].replace("_", "-")
-    for text in entry.requires:
-        extra = re.search(r"extra == ['\"]([^'\"]+)['\"]", text)
-        if extra and re.match(rf"{re.escape(missing)}\b", text.replace("_", "-"), re.IGNORECASE):
-            return f"pip install '{entry.distribution}[{extra[1]}]'"
-    return None
 
 
 def _dotted(api: tuple[int, int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,24 +59,51 @@ def validate(config: type[BaseModel], options: Mapping[str, Any], *, prefix: str
         options: field values; :mod:`mlvgm.plugins.values` says which fit.
         prefix: how the component is addressed, e.g. ``"attack"``: the first part of every option in messages.
 
+    Options that a model does not have are refused, whatever pydantic makes of them; a model with ``extra="allow"`` asks
+    for them.
+
     Raises:
         ConfigError: unknown options and values out of bounds, all of them, in one line.
     """
     from pydantic import ValidationError
 
     values, misfits = fitted(config, options)
-    complaints = [f"{'.'.join((prefix, *place))}: {text}" for place, text in misfits.items()]
+    complaints = list(_ignored(config, options, prefix))
+    complaints += [f"{'.'.join((prefix, *place))}: {text}" for place, text in misfits.items()]
     try:
         made = config.model_validate(values)
     except ValidationError as error:
         for details in error.errors(include_url=False):
             if not any(details["loc"][: len(place)] == place for place in misfits):
                 complaints.append(_complaint(config, prefix, details))
-        # A union reports each of its alternatives; the same sentence twice helps nobody.
-        raise ConfigError("; ".join(dict.fromkeys(complaints))) from error
     if complaints:
-        raise ConfigError("; ".join(complaints))
+        # A union reports each of its alternatives; the same sentence twice helps nobody.
+        raise ConfigError("; ".join(dict.fromkeys(complaints)))
     return made
+
+
+def _ignored(config: type[BaseModel], options: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """Complaints about options that pydantic would drop in silence, in nested models too."""
+    for name, value in options.items():
+        info = config.model_fields.get(name)
+        if info is not None:
+            nested = _model(info.annotation)
+            if nested is not None and isinstance(value, Mapping):
+                yield from _ignored(nested, value, f"{prefix}.{name}")
+        elif config.model_config.get("extra", "ignore") == "ignore" and name not in _aliases(config):
+            yield f"{prefix}.{name}: {_unknown_option(name, config.model_fields)}"
+
+
+def _aliases(config: type[BaseModel]) -> set[str]:
+    """Other names that fields of a model can be given by."""
+    aliases = [alias for info in config.model_fields.values() for alias in (info.alias, info.validation_alias)]
+    return {alias for alias in aliases if isinstance(alias, str)}
+
+
+def _unknown_option(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known := list(known), n=1)
+    suggestion = f"did you mean '{near[0]}'? " if near else ""
+    return f"unknown option ({suggestion}known: {', '.join(sorted(known)) or 'none'})"
 
 
 def table(config: type[BaseModel], *, prefix: str = "") -> tuple[Option, ...]:
@@ -109,9 +136,7 @@ def _complaint(config: type[BaseModel], prefix: str, details: Any) -> str:
     path, fields = _locate(config, details["loc"])
     name = ".".join((prefix, *path))
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(path[-1], fields, n=1)
-        suggestion = f"did you mean '{near[0]}'? " if near else ""
-        return f"{name}: unknown option ({suggestion}known: {', '.join(sorted(fields)) or 'none'})"
+        return f"{name}: {_unknown_option(path[-1], fields)}"
     if kind == "missing":
         return f"{name}: is required"
     if kind in _COMPARISONS:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from mlvgm.plugins.descriptors import Access as Access
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from mlvgm.target import Target
 
 Norm = Literal["Linf", "L2", "L1"]
-Access = Literal["gradient", "score", "label", "classifier"]
 Gradient = Literal["auto", "exact", "bpda"]
 Path = Literal["exact", "bpda", "transfer"]
 

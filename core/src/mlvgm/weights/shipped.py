@@ -11,7 +11,8 @@ from typing import Any
 
 from mlvgm.errors import PluginError
 from mlvgm.plugins.descriptors import Weights
-from mlvgm.plugins.index import HOOKS, Entry, Index
+from mlvgm.plugins.entry import Entry
+from mlvgm.plugins.index import HOOKS, Index
 from mlvgm.plugins.load import descriptor
 
 
