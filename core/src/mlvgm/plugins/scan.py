@@ -1,0 +1,46 @@
+"""Scan: the entry points of all installed distributions, from their metadata; nothing is imported."""
+
+from __future__ import annotations
+
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+from mlvgm.plugins.check import Check
+from mlvgm.plugins.entry import Entry, canonical
+
+
+def scan() -> tuple[list[Entry], list[Check]]:
+    """The entry points of all installed distributions, and what is wrong with those whose metadata cannot be read."""
+    entries: list[Entry] = []
+    unreadable: list[Check] = []
+    seen: set[str] = set()
+    for distribution in distributions():
+        try:
+            # Parsing every installed package's entry points costs more than reading them.
+            if "[mlvgm." not in (distribution.read_text("entry_points.txt") or ""):
+                continue
+            name, found = _read(distribution)
+        except Exception as error:  # files of other people may be damaged in any way
+            cause = f"{type(error).__name__}: {error}".rstrip(": ")
+            unreadable.append(Check(_folder(distribution), "warning", f"metadata cannot be read: {cause}"))
+            continue
+        if name not in seen:  # a later copy on sys.path is one that Python would not import either
+            seen.add(name)
+            entries += found
+    return entries, unreadable
+
+
+def _read(distribution: Distribution) -> tuple[str, list[Entry]]:
+    """The canonical name of a distribution, and its entries."""
+    metadata = distribution.metadata
+    name = metadata["Name"] or _folder(distribution).rpartition("-")[0] or _folder(distribution)
+    return canonical(name), [
+        Entry(ep.group.removeprefix("mlvgm."), ep.name, name, metadata["Version"] or "", ep.value, ep)
+        for ep in distribution.entry_points
+        if ep.group.startswith("mlvgm.")
+    ]
+
+
+def _folder(distribution: Distribution) -> str:
+    """The name of a distribution's folder of metadata, without its suffix: what is left where it has no name."""
+    return Path(str(getattr(distribution, "_path", "a distribution without a name"))).stem
