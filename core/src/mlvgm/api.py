@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlvgm.errors import ConfigError
-from mlvgm.plugins.load import build, component, config_class
+from mlvgm.plugins.load import build, component, presets
 
 # What factories take beside their configuration.
 _PARTS = ("generator", "data")
@@ -32,11 +32,11 @@ def load(reference: str, *, budget: str | None = None, **options: Any) -> Any:
     kind, slash, name = reference.partition("/")
     if not slash:
         raise ConfigError(f"expected KIND/NAME, got '{reference}'", hint="for example generators/nvae")
-    preset: dict[str, Any] = {}
+    effort: dict[str, Any] = {}
     if budget is not None:
-        budgets = getattr(config_class(component(kind, name)), "BUDGETS", {})
+        budgets = presets(component(kind, name))
         if budget not in budgets:
             raise ConfigError(f"{reference} has no budget '{budget}'", hint=f"known: {', '.join(budgets) or 'none'}")
-        preset = dict(budgets[budget])
+        effort = budgets[budget]
     parts = {key: options.pop(key) for key in _PARTS if key in options}
-    return build(kind, name, preset | options, **parts)
+    return build(kind, name, effort | options, **parts)

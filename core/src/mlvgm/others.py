@@ -48,8 +48,16 @@ def guarded(explain: Callable[[str], MlvgmError]) -> Iterator[None]:
     except (KeyboardInterrupt, Interruption, MlvgmError):
         raise
     except BaseException as error:  # it may fail in any way
-        text = " ".join(str(error).split())
-        raise explain(f"{type(error).__name__}: {text}".rstrip(": ")) from error
+        raise explain(described(error)) from error
+
+
+def described(error: BaseException) -> str:
+    """Type and message of an error, in one line.
+
+    >>> described(ValueError("two\nlines")), described(SystemExit())
+    ('ValueError: two lines', 'SystemExit')
+    """
+    return " ".join(f"{type(error).__name__}: {error}".rstrip(": ").split())
 
 
 def answer(module: Callable[[Tensor], Tensor], images: Tensor, *, name: str, classes: int | None = None) -> Tensor:

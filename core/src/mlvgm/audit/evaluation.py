@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from mlvgm.admissible import check_attackable, check_images
+from mlvgm.audit.attempts import AuditContext
 from mlvgm.audit.imported import imported_defence
+from mlvgm.audit.verdict import UNUSABLE
 from mlvgm.defence import Defence
-from mlvgm.errors import ConfigError, InputError, unknown
+from mlvgm.errors import ConfigError, InputError, MlvgmError, unknown
 from mlvgm.plugins.index import Index
-from mlvgm.plugins.load import build, component, config_class
-from mlvgm.protocols.check import Check, Subject
+from mlvgm.plugins.load import build, component, preset
+from mlvgm.protocols.check import Check, CheckInfo, Finding, Subject
 from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.data import Dataset, Split
 from mlvgm.runs.build import build_generators, build_study, protocol_of, without_encoder
@@ -26,6 +28,17 @@ from mlvgm.runs.settings import Setting, Settings, nest
 IMAGES = {"demo": 32, "standard": 256, "rigorous": 512}
 _CHECK = "check."
 _LAST = 1000
+
+
+@dataclass(frozen=True)
+class UnusableCheck:
+    """Stands for an installed check that cannot be made: an audit goes on without it, and says so."""
+
+    info: CheckInfo
+    error: MlvgmError
+
+    def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
+        return self.info.finding("not run", str(self.error), **{UNUSABLE: True})
 
 
 def build_checks(
@@ -41,6 +54,7 @@ def build_checks(
 
     Raises:
         ConfigError: a check or one of its options is unknown.
+        PluginError: one that is named in ``only`` or has settings cannot be made; of others, the audit says so.
     """
     names = Index.installed().names("checks")
     explicit: dict[str, dict[str, object]] = {}
@@ -55,12 +69,20 @@ def build_checks(
     ordered = []
     for name in names:
         if name in wanted - unwanted:
-            resolved = component("checks", name)
-            preset = getattr(config_class(resolved), "BUDGETS", {}).get(budget, {})
-            check: Check = build("checks", name, {**preset, **nest(explicit.get(name, {}))})
-            ordered.append((int(resolved.component.capabilities.get("requirement", _LAST)), name, check))
+            try:
+                resolved = component("checks", name)
+                check: Check = build("checks", name, {**preset(resolved, budget), **nest(explicit.get(name, {}))})
+                place = int(resolved.component.capabilities.get("requirement", _LAST))
+            except MlvgmError as error:
+                if name in only or name in explicit:  # the user wants this one
+                    raise
+                check, place = UnusableCheck(CheckInfo(name), error), _LAST
+            ordered.append((place, name, check))
     if not ordered:
         raise ConfigError("no check is left to run", hint="drop some of --only and --skip")
+    unusable = [check for _, _, check in ordered if isinstance(check, UnusableCheck)]
+    if len(unusable) == len(ordered):
+        raise unusable[0].error
     left_out = sorted(set(names) - {name for _, name, _ in ordered})
     return [check for _, _, check in sorted(ordered, key=lambda each: each[:2])], left_out
 

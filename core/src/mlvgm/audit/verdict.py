@@ -13,6 +13,7 @@ from mlvgm.protocols.check import Check, Finding, NoPower, NotRun, Status, Subje
 _ASIDE: tuple[Status, ...] = ("warn", "no power", "not run")
 _ANSWERS: tuple[Status, ...] = ("pass", "warn", "fail")
 _TO_COME = "to_come"
+UNUSABLE = "unusable"  # of the finding of a check whose plugin is broken
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,12 @@ class Verdict:
 
     @property
     def untested(self) -> tuple[Finding, ...]:
-        """Checks without power whose requirements no other check has answered."""
+        """Checks without power whose requirements no other check has answered, and those whose plugins are broken."""
         answered = {number for each in self.findings if each.status in _ANSWERS for number in each.requirements}
-        return tuple(
+        powerless = (
             each for each in self.of("no power") if not (each.requirements and answered >= {*each.requirements})
         )
+        return (*powerless, *(each for each in self.of("not run") if each.values.get(UNUSABLE)))
 
     @property
     def sentence(self) -> str:

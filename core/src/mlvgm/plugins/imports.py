@@ -6,14 +6,13 @@ stevedore does every import; whatever the plugin's code does meanwhile becomes o
 from __future__ import annotations
 
 import re
-import sys
-from contextlib import redirect_stdout
 from importlib.metadata import EntryPoint
 from typing import Any, NoReturn
 
 from stevedore import DriverManager, ExtensionManager
 
 from mlvgm.errors import PluginError
+from mlvgm.others import described, guarded
 from mlvgm.plugins.entry import Entry
 
 _TARGET = re.compile(r"\w+(\.\w+)*\s*(:\s*\w+(\.\w+)*)?\s*(\[.*\])?")
@@ -43,22 +42,16 @@ def import_target(entry: Entry, target: str) -> Any:
     def explain(manager: ExtensionManager[Any], ep: EntryPoint, error: BaseException) -> NoReturn:
         raise _broken(entry, target, error) from error
 
-    try:
-        with redirect_stdout(sys.stderr):
-            return Pinned(f"mlvgm.{entry.kind}", entry.name, on_load_failure_callback=explain).extensions[0].plugin
-    except (PluginError, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # stevedore lets some through that end the program, such as SystemExit
-        raise _broken(entry, target, error) from error
+    with guarded(lambda text: PluginError(_sentence(entry, target, text), hint=SHOW_CAUSE)):
+        return Pinned(f"mlvgm.{entry.kind}", entry.name, on_load_failure_callback=explain).extensions[0].plugin
 
 
-def in_one_line(error: BaseException) -> str:
-    """The type and message of an error."""
-    return " ".join(f"{type(error).__name__}: {error}".rstrip(": ").split())
+def _sentence(entry: Entry, target: str, cause: str) -> str:
+    return f"plugin {entry} does not load: {target}: {cause}"
 
 
 def _broken(entry: Entry, target: str, error: BaseException) -> PluginError:
-    text = f"plugin {entry} does not load: {target}: {in_one_line(error)}"
+    text = _sentence(entry, target, described(error))
     extra = _extra(entry, error)
     if extra is not None:
         return MissingExtra(text, hint=f"pip install '{entry.distribution}[{extra}]'")

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlvgm.errors import ConfigError, PluginError
+from mlvgm.others import guarded
 from mlvgm.plugins.descriptors import API_VERSION, Component
 from mlvgm.plugins.entry import Entry
-from mlvgm.plugins.imports import SHOW_CAUSE, import_target, in_one_line
+from mlvgm.plugins.imports import SHOW_CAUSE, import_target
 from mlvgm.plugins.index import CORE, Index, noun, option_group
 from mlvgm.plugins.making import make
 from mlvgm.plugins.options import validate
@@ -156,13 +157,14 @@ def presets(resolved: Resolved) -> dict[str, dict[str, Any]]:
     """
     config = config_class(resolved)
     found = getattr(config, "BUDGETS", {})
-    if isinstance(found, Mapping) and all(isinstance(values, Mapping) for values in found.values()):
-        strange = [name for values in found.values() for name in values if name not in config.model_fields]
-        if not strange:
-            return {name: dict(values) for name, values in found.items()}
-        found = f"the option '{strange[0]}', which it does not have"
-    text = f"plugin {resolved.entry}: BUDGETS of {resolved.component.config}: expected options of each budget"
-    raise PluginError(f"{text}, got {found}")
+    text = f"plugin {resolved.entry}: BUDGETS of {resolved.component.config}"
+    if not (isinstance(found, Mapping) and all(isinstance(values, Mapping) for values in found.values())):
+        raise PluginError(f"{text}: expected options by budget, got {found!r}")
+    for budget, values in found.items():
+        for name in values:
+            if str(name).partition(".")[0] not in config.model_fields:
+                raise PluginError(f"{text}: {budget} sets '{name}', which is no option")
+    return {budget: dict(values) for budget, values in found.items()}
 
 
 def configured(resolved: Resolved, options: Mapping[str, Any]) -> BaseModel:
@@ -173,15 +175,20 @@ def configured(resolved: Resolved, options: Mapping[str, Any]) -> BaseModel:
         ConfigError: an option is unknown or out of bounds.
     """
     config = config_class(resolved)
-    try:
+    text = f"plugin {resolved.entry}: {resolved.component.config} cannot check its options"
+    with guarded(lambda cause: PluginError(f"{text}: {cause}", hint=SHOW_CAUSE)):
         return validate(config, options, prefix=option_group(resolved.entry.kind, resolved.entry.name))
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"plugin {resolved.entry}: {resolved.component.config} cannot check its options: {in_one_line(error)}",
-            hint=SHOW_CAUSE,
-        ) from error
+
+
+def plain(resolved: Resolved, config: BaseModel) -> dict[str, Any]:
+    """A component's configuration in plain values, from which it can be made again.
+
+    Raises:
+        PluginError: it has options that have no plain values.
+    """
+    text = f"plugin {resolved.entry}: {resolved.component.config} has options that cannot be written down"
+    with guarded(lambda cause: PluginError(f"{text}: {cause}")):
+        return config.model_dump(mode="json")
 
 
 def factory(resolved: Resolved) -> Callable[..., Any]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
 from typing import Any
 
-from mlvgm.errors import MlvgmError, PluginError
+from mlvgm.errors import PluginError
+from mlvgm.others import guarded
 from mlvgm.plugins.contracts import difference
 from mlvgm.plugins.entry import Entry
-from mlvgm.plugins.imports import SHOW_CAUSE, in_one_line
+from mlvgm.plugins.imports import SHOW_CAUSE
 
 
 def make(entry: Entry, target: str, factory: Callable[..., Any], config: Any, parts: Mapping[str, Any]) -> Any:
@@ -28,25 +27,20 @@ def make(entry: Entry, target: str, factory: Callable[..., Any], config: Any, pa
         PluginError: the factory wants what it does not get, fails, or makes something else.
         MlvgmError: the factory refuses its configuration, or what that names.
     """
+    made_by = f"plugin {entry}: its factory {target}"
     there = {name: part for name, part in parts.items() if part is not None}
     names, missing = _declared(factory, there)
     if missing:
         raise PluginError(
-            f"plugin {entry}: its factory {target} wants '{missing[0]}'",
-            hint=f"it gets {' and '.join(['its configuration', *there])} here; docs/reference/plugins.md says what a "
+            f"{made_by} wants '{missing[0]}'",
+            X
             "factory may want and which capability asks for it",
         )
-    try:
-        with redirect_stdout(sys.stderr):
-            made = factory(config, **{name: there[name] for name in names})
-            wrong = difference(made, entry.kind)
-    except (MlvgmError, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # other people's code, which may even try to end the program
-        text = f"plugin {entry}: its factory {target} failed: {in_one_line(error)}"
-        raise PluginError(text, hint=SHOW_CAUSE) from error
+    with guarded(lambda text: PluginError(f"{made_by} failed: {text}", hint=SHOW_CAUSE)):
+        made = factory(config, **{name: there[name] for name in names})
+        wrong = difference(made, entry.kind)
     if wrong is not None:
-        raise PluginError(f"plugin {entry}: its factory {target} returned {wrong}")
+        raise PluginError(f"{made_by} returned {wrong}")
     return made
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.pipelines.adversarial_set import refuse_sample
-from mlvgm.plugins.load import build, component, config_class
+from mlvgm.plugins.load import build, component, config_class, configured, plain
 from mlvgm.plugins.options import validate
 from mlvgm.protocols.alphas import AlphaMethod, purifier_of
 from mlvgm.runs.build import Study, build_generators, build_study, without_encoder
@@ -84,7 +84,7 @@ def alphas_config(settings: Settings, *, threads: int) -> AlphasConfig:
         raise ConfigError("how are alphas to be chosen?", hint="--method; see `mlvgm plugins list --kind alphas`")
     name = str(method.pop("name"))
     chosen = component("alphas", name)
-    options = validate(config_class(chosen), {**chosen.given, **nest(method)}, prefix="method")
+    options = plain(chosen, configured(chosen, {**chosen.given, **nest(method)}))
     given = nest({key: setting.value for key, setting in part(settings, "search").items()})
     judged = validate(SearchConfig, given, prefix="search")
     assert isinstance(judged, SearchConfig)
@@ -108,7 +108,7 @@ def alphas_config(settings: Settings, *, threads: int) -> AlphasConfig:
     study = resolve(own, threads=threads).config
     if len(study.attacks) > 1:
         raise ConfigError("alphas are chosen against one attack", hint="give --attack once")
-    return AlphasConfig(Named(name=name, **options.model_dump(mode="json")), judged, study)
+    return AlphasConfig(Named(name=name, **options), judged, study)
 
 
 def build_alphas(config: AlphasConfig) -> tuple[AlphasConfig, Study, AlphaMethod]:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlvgm.errors import ConfigError, unknown
-from mlvgm.plugins.load import component, config_class
-from mlvgm.plugins.options import validate
+from mlvgm.plugins.load import component, config_class, configured, plain, preset
 from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, PurifyConfig, ResolvedConfig, checked
 from mlvgm.runs.protocols import with_protocol
 from mlvgm.runs.recipes import OF_ROWS, defences, named, resolved_component
@@ -56,9 +55,9 @@ def resolve(settings: Settings, *, threads: int) -> ResolvedConfig:
     budget = str(own["budget"].value) if "budget" in own else "demo"
     if budget not in PurifyConfig.BUDGETS:
         raise unknown("budget", budget, PurifyConfig.BUDGETS)
-    preset = {k: Setting(v, f"budget {budget}") for k, v in PurifyConfig.BUDGETS[budget].items()}
+    effort = {k: Setting(v, f"budget {budget}") for k, v in PurifyConfig.BUDGETS[budget].items()}
     values: dict[str, Setting] = {"budget": Setting(budget, "default"), "threads": Setting(threads, "this machine")}
-    values |= preset | {k: value for k, value in own.items() if k not in ("compare", "radii", "rows", "attacks")}
+    values |= effort | {k: value for k, value in own.items() if k not in ("compare", "radii", "rows", "attacks")}
 
     for name in ("data", "classifier"):
         chosen = _options(name, part(settings, name), budget)
@@ -105,14 +104,9 @@ def _options(name: str, settings: Mapping[str, Setting], budget: str) -> dict[st
     resolved = resolved_component(name, settings)
     explicit = {key: Setting(value, "name") for key, value in resolved.given.items()}
     explicit |= {key: value for key, value in settings.items() if key != "name"}
-    model = config_class(resolved)
-    preset = getattr(model, "BUDGETS", {}).get(budget, {})
-    merged = {key: Setting(value, f"budget {budget}") for key, value in preset.items()} | explicit
-    config = validate(model, _tree(merged), prefix=name)
-    everything = {
-        key: merged.get(key, Setting(value, "default"))
-        for key, value in flatten(config.model_dump(mode="json")).items()
-    }
+    merged = {key: Setting(value, f"budget {budget}") for key, value in preset(resolved, budget).items()} | explicit
+    values = plain(resolved, configured(resolved, _tree(merged)))
+    everything = {key: merged.get(key, Setting(value, "default")) for key, value in flatten(values).items()}
     return {"name": settings.get("name", Setting(DEFAULT_NAMES[name], "default"))} | everything
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from mlvgm.errors import MlvgmError
-from mlvgm.plugins.load import component, config_class
+from mlvgm.plugins.load import component, config_class, preset
 from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, PurifyConfig, ResolvedConfig
 from mlvgm.runs.resolve import collect, resolve, with_default_encoder
 from mlvgm.runs.settings import flatten
@@ -122,9 +122,7 @@ def _threat(config: PurifyConfig) -> dict[str, Any]:
 
 def _effort(name: str, chosen: str, budget: str) -> Mapping[str, object]:
     """What a budget sets of a component."""
-    presets = getattr(config_class(component(COMPONENTS[name], chosen)), "BUDGETS", {})
-    found: Mapping[str, object] = presets.get(budget, {})
-    return found
+    return preset(component(COMPONENTS[name], chosen), budget)
 
 
 def _resolved(flags: Mapping[str, Any], assignments: list[str] | tuple[()], others: Mapping[str, Any]) -> PurifyConfig:

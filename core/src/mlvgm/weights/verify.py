@@ -128,9 +128,7 @@ def _reader(path: Path, index: Index) -> str:
 def _build(kind: str, reference: str, weights: str, index: Index) -> None:
     """Build a component with weights; a classifier for whichever installed data set it fits."""
     options = {"weights": weights}
-    if kind == "purifiers":  # those with weights bring their own model
-        build(kind, reference, options, index=index, generator=None)
-    elif kind != "classifiers":
+    if kind == "purifiers" or kind != "classifiers":  # those with weights bring their own model
         build(kind, reference, options, index=index)
     else:
         problem: MlvgmError | None = None

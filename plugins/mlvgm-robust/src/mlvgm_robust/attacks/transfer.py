@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mlvgm.errors import ConfigError
 from mlvgm.harness import transferred
 from mlvgm.plugins.load import build as build_component
-from mlvgm.plugins.load import component, config_class
+from mlvgm.plugins.load import component, preset
 from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo
 from mlvgm_robust.attacks.config import TransferConfig
 
@@ -54,9 +54,9 @@ def build(config: TransferConfig) -> Transfer:
         PluginError: there is no such attack.
         ConfigError: it does not have one of the options, or is a transfer itself.
     """
-    preset = getattr(config_class(component("attacks", config.attack)), "BUDGETS", {}).get(config.budget, {})
+    effort = preset(component("attacks", config.attack), config.budget)
     ball = {key: value for key, value in (("norm", config.norm), ("eps", config.eps)) if value is not None}
-    options = {**preset, **ball, **config.options}
+    options = {**effort, **ball, **config.options}
     attack: Attack = build_component("attacks", config.attack, options)
     if attack.info.access == "classifier":
         raise ConfigError(f"attack '{config.attack}' is a transfer already", hint="for instance transfer:apgd-ce")

@@ -67,6 +67,6 @@ class Blur:
         return blurred.repeat_interleave(draws_per_image(images, len(noise)), 0)
 
 
-def build(config: BlurConfig, *, generator: object = None) -> Blur:
+def build(config: BlurConfig) -> Blur:
     """The purifier of ``config``; it needs no generator."""
     return Blur(config.sigma, config.kernel)

@@ -70,6 +70,6 @@ class AddNoise:
         return add_noise(repeated, noise.directions(images), self.norm)
 
 
-def build(config: NoiseConfig, *, generator: object = None) -> AddNoise:
+def build(config: NoiseConfig) -> AddNoise:
     """The purifier of ``config``; it needs no generator."""
     return AddNoise(config.norm)

@@ -57,6 +57,6 @@ class Identity:
         return images.repeat_interleave(draws_per_image(images, len(noise)), 0)
 
 
-def build(config: NoneConfig, *, generator: object = None) -> Identity:
+def build(config: NoneConfig) -> Identity:
     """The purifier of ``config``; it needs no generator."""
     return Identity()

@@ -54,7 +54,7 @@ class AVAEPurifier:
         return self.network.decode(self.network.encode(images), self.temperature * noise.of(0).to(images))
 
 
-def build(config: AVAEConfig, *, generator: object = None) -> AVAEPurifier:
+def build(config: AVAEConfig) -> AVAEPurifier:
     """The purifier of ``config``; it brings its own model, and needs no generator.
 
     Raises:

@@ -58,7 +58,7 @@ class NDVAEPurifier:
         return purified
 
 
-def build(config: NDVAEConfig, *, generator: object = None) -> NDVAEPurifier:
+def build(config: NDVAEConfig) -> NDVAEPurifier:
     """The purifier of ``config``; it brings its own model, and needs no generator.
 
     Raises:
