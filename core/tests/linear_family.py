@@ -19,9 +19,11 @@ PARTS = """
 import json
 from pathlib import Path
 
+import torch
 from pydantic import BaseModel
 from torch import nn
 
+from mlvgm.latents import ImageSpec
 from mlvgm.weights.container import Converted, tensors_of
 from mlvgm.weights.file import fill
 from mlvgm.weights.load import load_weights
@@ -29,6 +31,11 @@ from mlvgm.weights.load import load_weights
 
 class Config(BaseModel):
     weights: str = ""
+
+
+class Generator(nn.Linear):
+    latents, nuisances, sampling, image, device = (), (), None, ImageSpec(1, 1, 1), torch.device("cpu")
+    with_sampling = draw_noise = to_latents = decode = generate = nn.Linear.forward  # nobody calls them
 
 
 def convert(container):
@@ -46,7 +53,7 @@ def build(config):
         config.weights, shipped={name}.component.weights, formats=("mlvgm-{name}/1",), convert=convert
     )
     height, width = json.loads(content.architecture)
-    network = nn.Linear(width, height)
+    network = Generator(width, height)
     fill(network, content.tensors, Path(config.weights))
     return network
 """

@@ -188,7 +188,7 @@ def test_a_defence_of_ours_is_taken_as_it_is(modules: types.ModuleType) -> None:
         ("no_such_people:plain", ConfigError, "does not import"),
         ("people:number", InputError, "an nn.Module, a Defence or a function that makes one from .*, came int"),
         ("people:nan", InputError, "people:nan gives NaN or infinite logits"),
-        ("people:infinite", InputError, "people:infinite gives NaN or infinite logits"),
+        ("people:infinite", InputError, "gives NaN or infinite logits"),
         ("people:flat", InputError, "expected logits"),
         ("builtins:dict", InputError, "expected an nn.Module"),
     ],

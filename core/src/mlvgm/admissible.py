@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from mlvgm.answers import described
 from mlvgm.defence import Defence
-from mlvgm.errors import ConfigError, InputError
+from mlvgm.errors import ConfigError, InputError, PluginError
 from mlvgm.protocols.attack import AttackInfo, Gradient
 
 # What float32 rounding may add to a radius.
@@ -89,9 +90,14 @@ def check_candidates(adversarial: Tensor, images: Tensor, info: AttackInfo) -> t
 
     Returns:
         checked images and (B,) bool violations. The tolerance covers float32 rounding: 1e-5 of eps plus 1e-6.
+
+    Raises:
+        PluginError: these are no images of the given ones' shape and type.
     """
-    if adversarial.shape != images.shape:
-        raise InputError(f"attack '{info.name}' returned {tuple(adversarial.shape)} for {tuple(images.shape)}")
+    if not isinstance(adversarial, Tensor) or (adversarial.shape, adversarial.dtype) != (images.shape, images.dtype):
+        text = f"expected images {described(images)}, got {described(adversarial)}"
+        raise PluginError(f"attack '{info.name}': {text}", hint="it returns one candidate for each given image")
+    adversarial = adversarial.detach()
     flat = adversarial.flatten(1)
     outside = ~torch.isfinite(flat).all(1) | (flat < -1e-6).any(1) | (flat > 1 + 1e-6).any(1)
     if info.eps is not None:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, cast
 import torch
 from torch import Tensor
 
+from mlvgm.answers import check_logits, check_purified
 from mlvgm.box import to_box
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys
@@ -90,6 +91,7 @@ class Defence:
             # Adds exact zeros, which carry the gradient.
             return purified + (images - images.detach()).repeat_interleave(len(keys) // len(images), 0)
         purified = self.purifier.purify(images, self.purifier.noise(keys))
+        check_purified(purified, images, draws=len(keys), purifier=self.purifier)
         return self.clamped(purified)
 
     def clamped(self, purified: Tensor) -> Tensor:
@@ -112,16 +114,17 @@ class Defence:
             raise InputError(f"{len(keys)} rows of keys for {batch} images", hint="give every image the same draws")
         if not self.stochastic:
             first = keys[list(range(0, len(keys), draws))]
-            return self.classifier(self.purify(images, first, backward=backward)).unsqueeze(1).expand(-1, draws, -1)
-        logits = self.classify(self.purify(images, keys, backward=backward), keys)
-        return logits.reshape(batch, draws, -1)
+            return self.classify(self.purify(images, first, backward=backward), first).unsqueeze(1).expand(-1, draws, -1)
+        return self.classify(self.purify(images, keys, backward=backward), keys).reshape(batch, draws, -1)
 
     def classify(self, purified: Tensor, keys: Keys) -> Tensor:
         """Logits (N, classes) of purified images; ``keys`` have a row for each, for a classifier that is random."""
         if self._classifies_at_random:
             logits: Tensor = cast("Any", self.classifier).draw(purified, keys.derive("classifier"))
-            return logits
-        return self.classifier(purified)
+        else:
+            logits = self.classifier(purified)
+        check_logits(logits, purified, classifier=self.classifier, purifier=self.purifier)
+        return logits
 
     def ballots(self, logits: Tensor) -> Tensor:
         """What each draw brings to the vote, (B, k, classes); the class with the largest mean wins."""

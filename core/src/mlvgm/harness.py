@@ -188,7 +188,7 @@ def run_attack(
     paths = gradient_paths(info.access, differentiable=defence.differentiable, gradient=protocol.gradient)
     if info.access == "gradient" and "transfer" in paths:
         returned.append(transferred(attack, target, images, labels, context=context))
-    candidates, outside = zip(*(check_candidates(each.detach(), images, info) for each in returned), strict=True)
+    candidates, outside = zip(*(check_candidates(each, images, info) for each in returned), strict=True)
     violations = torch.stack(outside).any(0)
     adversarial, chance = select(target, [*candidates, images], labels, draws=context.selection)
     seconds = time.perf_counter() - start

@@ -83,7 +83,8 @@ class _Recorded:
         self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
     ) -> Tensor:
         returned = self.attack(target, images, labels, targets=targets, context=context)
-        self.returned.append(returned.detach())
+        if isinstance(returned, Tensor):  # the judge refuses anything else
+            self.returned.append(returned.detach())
         return returned
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mlvgm.admissible import check_attackable, check_images
+from mlvgm.admissible import check_attackable
 from mlvgm.audit.attempts import AuditContext
 from mlvgm.audit.imported import imported_defence
 from mlvgm.audit.verdict import UNUSABLE
@@ -19,6 +19,7 @@ from mlvgm.plugins.load import build, component, preset
 from mlvgm.protocols.check import Check, CheckInfo, Finding, Subject
 from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.data import Dataset, Split
+from mlvgm.reading import read, size_of
 from mlvgm.runs.build import build_generators, build_study, protocol_of, without_encoder
 from mlvgm.runs.config import PurifyConfig, ResolvedConfig
 from mlvgm.runs.parts import build_data, build_named
@@ -194,8 +195,7 @@ def build_subject(resolved: ResolvedConfig, *, target: str | None, classifier: b
 def _batch(data: Dataset, split: Split, samples: Sequence[int], device: str) -> tuple[Tensor, Tensor]:
     if not samples:
         raise ConfigError(f"split '{split}' of data '{data.info.name}' is empty")
-    images, labels = data.batch(split, samples)
-    check_images(images)
+    images, labels = read(data, split, samples)
     if bool((labels < 0).any()):
         raise InputError(f"images of split '{split}' of data '{data.info.name}' have no labels")
     return images.to(device), labels.to(device)
@@ -213,7 +213,7 @@ def _reserve(data: Dataset, config: PurifyConfig, *, count: int) -> tuple[Tensor
     """As many images of the other split; None where it is not there."""
     other: Split = "validation" if config.split == "test" else "test"
     try:
-        images, labels = data.batch(other, range(min(count, data.size(other))))
+        images, labels = read(data, other, range(min(count, size_of(data, other))))
     except InputError:  # only a sample of the test split is bundled
         return None
     if len(images) == 0 or bool((labels < 0).any()):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from typing import get_args
 
 from mlvgm.audit.attempts import AuditContext
-from mlvgm.others import BadAnswer
+from mlvgm.others import BadAnswer, described
+from mlvgm.plugins.blame import blamed
 from mlvgm.plugins.index import Index
 from mlvgm.protocols.check import Check, Finding, NoPower, NotRun, Status, Subject
 
@@ -142,13 +147,30 @@ def audit(
 
 def _isolated(check: Check, subject: Subject, context: AuditContext) -> Finding:
     try:
-        return check(subject, context=context)
+        with redirect_stdout(sys.stderr):
+            found = check(subject, context=context)
+        return found if _sound(found) else _broke(check, TypeError(f"expected a Finding of plain values, got {found}"))
     except NotRun as reason:
         return check.info.finding("not run", str(reason))
     except NoPower as reason:
         return check.info.finding("no power", str(reason))
     except BadAnswer as error:
         return check.info.finding("fail", str(error))
-    except Exception as error:  # a check, an attack or a module of other people may fail in any way
-        text = " ".join(str(error).split())
-        return check.info.finding("not run", f"it broke: {type(error).__name__}: {text}", error=type(error).__name__)
+    except (Exception, SystemExit) as error:  # a check, an attack or a module of other people may fail in any way
+        return _broke(check, error)
+
+
+def _broke(check: Check, error: BaseException) -> Finding:
+    blame = blamed(error)
+    text = described(error) if blame is None else blame.message
+    return check.info.finding("not run", f"it broke: {text}", error=type(error).__name__)
+
+
+def _sound(found: object) -> bool:
+    """Whether a check answered with a finding that a card can hold."""
+    if not isinstance(found, Finding) or found.status not in get_args(Status) or not isinstance(found.evidence, str):
+        return False
+    try:
+        return isinstance(found.values, Mapping) and bool(json.dumps(dict(found.values), skipkeys=True))
+    except (TypeError, ValueError):
+        return False

@@ -11,6 +11,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
@@ -68,7 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(code or 0)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and _blame(error) is None:
+            raise
         if _TRACEBACK in arguments:
             import traceback
 
@@ -76,17 +79,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _fail(as_expected(error), as_json="--json" in arguments)
 
 
-def as_expected(error: Exception) -> MlvgmError:
+def as_expected(error: BaseException) -> MlvgmError:
     """An error with message, hint and exit code: itself, what the system or Typer says, or an internal error."""
     if isinstance(error, MlvgmError):
         return error
     if hasattr(error, "format_message"):  # Typer's; its class is private
         where = getattr(getattr(error, "ctx", None), "command_path", "mlvgm")
         return UsageError(error.format_message(), hint=f"see `{where} --help`")
-    if isinstance(error, OSError) and error.errno is not None:
-        return InputError("the disk is full" if disk_is_full(error) else reason(error))
+    if isinstance(error, OSError) and disk_is_full(error):
+        return InputError("the disk is full")
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(str(error))):
         return InputError("not enough memory", hint="fewer images or draws at a time; see `memory` and `block`")
+    blame = _blame(error)
+    if blame is not None:
+        return blame
+    if isinstance(error, OSError) and error.errno is not None:
+        return InputError(reason(error))
     message = f"internal error: {type(error).__name__}: {error}"
     return InternalError(message, hint=f"a bug in mlvgm or a plugin; {_TRACEBACK} shows where")
 
@@ -108,6 +116,17 @@ def _refuse_bytes(arguments: Sequence[str]) -> None:
             argument.encode()
         except UnicodeEncodeError:
             raise UsageError(f"expected text in UTF-8, came {argument!r}") from None
+
+
+def _blame(error: BaseException) -> MlvgmError | None:
+    """The error that names the plugin whose code raised ``error``, if one has."""
+    if "mlvgm.plugins.load" not in sys.modules:  # then no plugin was imported
+        return None
+    from mlvgm.plugins.blame import blamed
+
+    with suppress(Exception):  # what has failed is said in any case
+        return blamed(error)
+    return None
 
 
 def _verbs(arguments: Sequence[str]) -> Sequence[str]:

@@ -87,9 +87,10 @@ def mix(
     say(f"picture: {out} (A, then A with these latents of B, then B)")
 
 
-def _pairs(data: Any, split: str, pairs: int) -> Any:
+def _pairs(data: Any, split: Any, pairs: int) -> Any:
     """The first 2 · ``pairs`` images of a split."""
     from mlvgm.errors import ConfigError, unknown
+    from mlvgm.reading import read
 
     if split not in ("train", "validation", "test"):
         raise unknown("split", split, ("train", "validation", "test"))
@@ -98,7 +99,7 @@ def _pairs(data: Any, split: str, pairs: int) -> Any:
             f"{pairs} pairs need {2 * pairs} images, split '{split}' of data '{data.info.name}' has {data.size(split)}",
             hint="ask for fewer with -n",
         )
-    return data.batch(split, range(2 * pairs))[0]
+    return read(data, split, range(2 * pairs))[0]
 
 
 def _figures(mixed: Mixed) -> list[dict[str, object]]:

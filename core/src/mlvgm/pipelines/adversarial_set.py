@@ -17,6 +17,7 @@ from mlvgm.noise import Keys
 from mlvgm.protocols.alphas import AdversarialSet
 from mlvgm.protocols.attack import Attack, AttackContext
 from mlvgm.protocols.data import Dataset, Split
+from mlvgm.reading import read
 from mlvgm.target import Target
 from mlvgm.tensors_file import as_bytes
 
@@ -99,8 +100,7 @@ def build_adversarial_set(
             break
         progress(found, count, f"{tried} images attacked")
         ids = list(samples[start : start + 64])
-        images, labels = data.batch(split, ids)
-        check_images(images)
+        images, labels = read(data, split, ids)
         if bool((labels < 0).any()):
             raise InputError(f"images of split '{split}' of data '{data.info.name}' have no labels")
         part, before = _fooled(
@@ -136,7 +136,7 @@ def _fooled(
     """Those of a batch that are right before and wrong after, and how many are right before."""
     target = Target(defence, samples=ids, seed=seed, purpose="set", eot=eot, memory=memory)
     context = AttackContext(Keys.of(seed=seed, purpose="set/attacker", samples=ids), eot=target.eot)
-    candidates = attack(target, images, labels, context=context).detach()
+    candidates = attack(target, images, labels, context=context)
     adversarial, _ = check_candidates(candidates, images, attack.info)
     before = right_decisions(defence, images, labels, ids, seed=seed, purpose="set/before", memory=memory)
     after = right_decisions(defence, adversarial, labels, ids, seed=seed, purpose="set/after", memory=memory)

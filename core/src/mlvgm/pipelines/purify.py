@@ -14,6 +14,7 @@ from mlvgm.noise import Keys
 from mlvgm.pipelines.slug import slug
 from mlvgm.protocols.attack import Attack, AttackInfo
 from mlvgm.protocols.data import Dataset, Split
+from mlvgm.reading import read
 from mlvgm.statistics import Estimate, mean_share, wilson
 
 
@@ -112,7 +113,7 @@ def run_unit(
         its record (plain values) and the tensors of its shard (docs/reference/shards.md): ``original``,
         ``adversarial``, ``purified`` (one draw of each adversarial image), ``labels`` and ``samples``.
     """
-    images, labels = data.batch(split, unit.samples)
+    images, labels = read(data, split, unit.samples)
     attacked = run_attack(
         defence,
         attack,

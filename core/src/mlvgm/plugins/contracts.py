@@ -72,10 +72,13 @@ def _attribute(made: object, name: str, declared: property) -> Iterator[str]:
 
 def _type(declared: property) -> Any:
     """What a protocol says that an attribute is; the container of generic types."""
-    import torch
-
     assert declared.fget is not None
-    hint = get_type_hints(declared.fget, localns={"torch": torch, "Tensor": torch.Tensor})["return"]
+    try:
+        hint = get_type_hints(declared.fget)["return"]
+    except NameError:  # protocols import torch for type checkers only
+        import torch
+
+        hint = get_type_hints(declared.fget, localns={"torch": torch})["return"]
     return get_origin(hint) or hint
 
 

@@ -33,8 +33,8 @@ def make(entry: Entry, target: str, factory: Callable[..., Any], config: Any, pa
     if missing:
         raise PluginError(
             f"{made_by} wants '{missing[0]}'",
-            X
-            "factory may want and which capability asks for it",
+            hint=f"it gets {' and '.join(['its configuration', *there])}; which capability of a descriptor asks for "
+            f"more is in docs/reference/plugins.md, and in Python it is given as {missing[0]}=…",
         )
     with guarded(lambda text: PluginError(f"{made_by} failed: {text}", hint=SHOW_CAUSE)):
         made = factory(config, **{name: there[name] for name in names})

@@ -23,6 +23,7 @@ from mlvgm.pipelines.alphas import Objective, choose, search
 from mlvgm.pipelines.monotonicity import monotonicity
 from mlvgm.protocols.alphas import AdversarialSet, AlphaMethod, AlphaProblem, Measured, Trial, purifier_of, with_alphas
 from mlvgm.protocols.data import Split
+from mlvgm.reading import read
 from mlvgm.runs.alphas import AlphasConfig
 from mlvgm.runs.build import Study
 from mlvgm.runs.config import Named
@@ -178,7 +179,7 @@ def _judged(spec: object, config: AlphasConfig, study: Study, adversarial: Adver
     split, options = config.search.held_out_split, {"seed": config.study.seed, "memory": config.study.memory}
     # Clean accuracy is of images as they come; those of the set are right at α = 0 because they were chosen so.
     ids = _half("held-out", study.data.size(split), seed=config.study.seed)[: config.search.held_out]
-    images, labels = (tensor.to(config.study.device) for tensor in study.data.batch(split, ids))
+    images, labels = (tensor.to(config.study.device) for tensor in read(study.data, split, ids))
     transferred = right_decisions(
         judged, adversarial.images, adversarial.labels, adversarial.samples, purpose="held-out/set", **options
     )

@@ -19,8 +19,9 @@ from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.generator import Encodes
 from mlvgm.protocols.train import Trainable
+from mlvgm.reading import read
 from mlvgm.runs.config import PurifyConfig, Row
-from mlvgm.runs.parts import build_data, build_named, build_part
+from mlvgm.runs.parts import build_data, build_named, build_part, build_placed
 from mlvgm.runs.settings import Settings, nest, part, refuse_others
 
 
@@ -48,7 +49,7 @@ class Study:
 def build_generators(config: PurifyConfig) -> dict[str, Any]:
     """The generators of all rows by their configuration as JSON, each loaded once."""
     named = {row.generator.model_dump_json(): row.generator for row in config.rows if row.generator is not None}
-    return {key: build_named("generator", one).to(config.device) for key, one in named.items()}
+    return {key: build_placed("generator", one, config.device) for key, one in named.items()}
 
 
 def without_encoder(config: PurifyConfig, generators: Mapping[str, Any]) -> tuple[int, ...]:
@@ -79,12 +80,21 @@ def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = Non
         MlvgmError: weights, data, classifier or options are not what they should be.
     """
     data, samples = build_data(config)
+    highest = 0
     for start in range(0, len(samples), 256):  # every image is read once, so that a broken one is found now
-        _, labels = data.batch(config.split, samples[start : start + 256])
+        _, labels = read(data, config.split, samples[start : start + 256])
         if bool((labels < 0).any()):
             raise InputError(f"images of split '{config.split}' of data '{config.data.name}' have no labels")
+        highest = max(highest, int(labels.max()))
     chosen = {one.model_dump_json(): one for one in (row.classifier or config.classifier for row in config.rows)}
-    classifiers = {key: build_named("classifier", one, data=data.info).to(config.device) for key, one in chosen.items()}
+    classifiers = {key: build_placed("classifier", one, config.device, data=data.info) for key, one in chosen.items()}
+    for key, one in chosen.items():
+        if classifiers[key].classes <= highest:
+            raise ConfigError(
+                f"classifier '{one.name}' has {classifiers[key].classes} classes, images of '{data.info.name}' have "
+                f"labels up to {highest}",
+                hint="choose a classifier of this data",
+            )
     loaded = build_generators(config) if generators is None else generators
     encoding: dict[tuple[str, str], Any] = {}
 
@@ -109,10 +119,10 @@ def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = Non
 
     wanted = config.attacks if attacking else ()
     attacks: dict[str, Attack] = {row.label: build_named("attack", row.attack) for row in wanted}
-    probe = data.batch(config.split, samples[:1])[0].to(config.device)
+    probe = read(data, config.split, samples[:1])[0].to(config.device)
     defences = {}
     for row in config.rows:
-        purifier = build_named("purifier", row.purifier, generator=generator_of(row)).to(config.device)
+        purifier = build_placed("purifier", row.purifier, config.device, generator=generator_of(row))
         classifier = classifiers[(row.classifier or config.classifier).model_dump_json()]
         defence = Defence(classifier, purifier, votes=config.votes, rule=config.rule, clamp=config.clamp)
         for label, attack in attacks.items():

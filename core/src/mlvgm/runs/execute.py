@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import torch
 
-from mlvgm.errors import InputError, Stopped
+from mlvgm.errors import InputError, PluginError, Stopped
 from mlvgm.pipelines.purify import Unit, run_unit, units
 from mlvgm.pipelines.shards import shard_metadata
+from mlvgm.plugins.blame import blamed
 from mlvgm.plugins.hooks import Hooks
 from mlvgm.runs.build import Study
 from mlvgm.runs.config import PurifyConfig
@@ -54,7 +57,8 @@ def execute(
 
     Raises:
         InputError: records are of other samples than those the data have now.
-        Stopped: SIGTERM or SIGHUP, or a file could not be written; finished units are safe.
+        Stopped: SIGTERM or SIGHUP, a file could not be written, or a plugin failed; finished units are safe.
+        PluginError: a plugin failed before a unit was finished.
     """
     torch.set_num_threads(config.threads)
     workers = workers or Workers()
@@ -73,16 +77,17 @@ def execute(
                     progress(unit, number, len(todo), message)
 
                 report("attacking")
-                record, images = run_unit(
-                    unit,
-                    defence=study.defences[unit.label],
-                    attack=study.attacks[unit.attack],
-                    data=study.data,
-                    split=config.split,
-                    protocol=study.protocol,
-                    device=config.device,
-                    progress=report,
-                )
+                with naming_plugins(run):
+                    record, images = run_unit(
+                        unit,
+                        defence=study.defences[unit.label],
+                        attack=study.attacks[unit.attack],
+                        data=study.data,
+                        split=config.split,
+                        protocol=study.protocol,
+                        device=config.device,
+                        progress=report,
+                    )
                 header = shard_metadata(record, seed=config.seed, split=config.split)
                 digest = run.write_images(unit.name, images, header)
                 run.append(record | {"configuration": configurations[unit.label, unit.attack], "shard": digest})
@@ -98,6 +103,27 @@ def execute(
         raise
     hooks.tell("mlvgm_run_finished", run=run, result=result)
     return result
+
+
+@contextmanager
+def naming_plugins(run: RunDirectory) -> Iterator[None]:
+    """Turn what a plugin's code raises inside into an error that names it; what it prints goes to stderr.
+
+    Raises:
+        Stopped: the run has finished units, so it can go on when the plugin is mended.
+        PluginError: it has none.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except (Exception, SystemExit) as error:
+        blame = error if isinstance(error, PluginError) else blamed(error)
+        if blame is None:
+            raise
+        if not run.finished():
+            raise blame from (None if blame is error else error)
+        text = f"{blame.message}; finished units are safe"
+        raise Stopped(text, hint=f"`mlvgm runs resume {run.path}` goes on once it is mended") from error
 
 
 def check_samples(everything: list[Unit], done: dict[str, dict[str, Any]]) -> None:

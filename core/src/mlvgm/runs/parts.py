@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlvgm.errors import ConfigError
+from mlvgm.errors import ConfigError, PluginError
+from mlvgm.others import guarded
+from mlvgm.plugins.contracts import difference
 from mlvgm.plugins.load import build, component, config_class
 from mlvgm.plugins.options import validate
 from mlvgm.protocols.data import Dataset
+from mlvgm.reading import size_of
 from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, Named, PurifyConfig
 from mlvgm.runs.settings import Settings, nest, part
 
@@ -15,6 +18,22 @@ from mlvgm.runs.settings import Settings, nest, part
 def build_named(kind: str, named: Named, **parts: Any) -> Any:
     """Build one component of a configuration (``kind`` as in the configuration: ``"generator"``, ``"attack"``, …)."""
     return build(COMPONENTS[kind], named.name, named.options, **parts)
+
+
+def build_placed(kind: str, named: Named, device: str, **parts: Any) -> Any:
+    """Build one component of a configuration and move it to a device.
+
+    Raises:
+        PluginError: it cannot be moved.
+    """
+    made = build_named(kind, named, **parts)
+    entry = component(COMPONENTS[kind], named.name).entry
+    with guarded(lambda text: PluginError(f"plugin {entry} cannot be moved to device '{device}': {text}")):
+        placed = made.to(device)
+        wrong = difference(placed, entry.kind)
+    if wrong is not None:
+        raise PluginError(f"plugin {entry}: its to() returned {wrong}")
+    return placed
 
 
 def build_part(name: str, settings: Settings, **parts: Any) -> Any:
@@ -43,7 +62,7 @@ def build_data(config: PurifyConfig) -> tuple[Dataset, tuple[int, ...]]:
         ConfigError: the split has no images.
     """
     data: Dataset = build_named("data", config.data)
-    size = data.size(config.split)
+    size = size_of(data, config.split)
     if not size:
         raise ConfigError(f"split '{config.split}' of data '{config.data.name}' is empty")
     return data, tuple(range(size if config.limit is None else min(config.limit, size)))

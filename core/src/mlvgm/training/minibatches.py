@@ -7,6 +7,7 @@ from torch import Tensor
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.data import DataInfo, Dataset
+from mlvgm.reading import read
 
 
 def minibatch(data: Dataset, *, step: int, batch: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -21,7 +22,7 @@ def minibatch(data: Dataset, *, step: int, batch: int, seed: int) -> tuple[Tenso
         first = max(step * batch - epoch * size, 0)
         # Numbers repeat in a large set, and an unstable sort orders those by machine.
         ids += chance.argsort(stable=True)[first : (step + 1) * batch - epoch * size].tolist()
-    return data.batch("train", ids)
+    return read(data, "train", ids)
 
 
 def check_data(data: DataInfo, network: str, image: tuple[int, int, int], *, option: str) -> None:
