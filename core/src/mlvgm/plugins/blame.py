@@ -13,6 +13,7 @@ from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.index import Index
 
 _NAMED = 3
+_EXIT = "typer.core"  # ends every command by SystemExit
 
 
 def blamed(error: BaseException, index: Index | None = None) -> PluginError | None:
@@ -22,7 +23,7 @@ def blamed(error: BaseException, index: Index | None = None) -> PluginError | No
         error: anything but our own errors, which say enough.
         index: whose plugins may have; the installed ones by default.
     """
-    if isinstance(error, (MlvgmError, KeyboardInterrupt)):
+    if isinstance(error, (MlvgmError, KeyboardInterrupt)) or _modules_of(error)[:1] == [_EXIT]:
         return None
     entries = culprits(error, (Index.installed() if index is None else index).entries())
     if not entries:
@@ -39,7 +40,7 @@ def culprits(error: BaseException, entries: Iterable[Entry]) -> list[Entry]:
     A frame in the module of a component's factory tells the component; any other one of the package only the
     distribution.
     """
-    modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
+    modules = _modules_of(error)
     homes = [(entry, set(_modules(entry))) for entry in entries]
     for module in modules:
         package = module.partition(".")[0]
@@ -48,6 +49,11 @@ def culprits(error: BaseException, entries: Iterable[Entry]) -> list[Entry]:
             makers = [[entry for entry, home in own if name in home] for name in modules]
             return next((found for found in makers if found), [entry for entry, _ in own])
     return []
+
+
+def _modules_of(error: BaseException) -> list[str]:
+    """The modules in an error's traceback, innermost first."""
+    return [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
 
 
 def _modules(entry: Entry) -> Iterator[str]:

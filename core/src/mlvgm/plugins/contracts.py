@@ -66,7 +66,7 @@ def _attribute(made: object, name: str, declared: property) -> Iterator[str]:
         yield f"without {name}"
         return
     expected = _type(declared)
-    if isinstance(expected, type) and not isinstance(found, expected):
+    if expected is not Any and isinstance(expected, type) and not isinstance(found, expected):
         yield f"whose {name} is {_article(type(found).__name__)}, not {_article(expected.__name__)}"
 
 
