@@ -87,7 +87,7 @@ def as_expected(error: BaseException) -> MlvgmError:
         where = getattr(getattr(error, "ctx", None), "command_path", "mlvgm")
         return UsageError(error.format_message(), hint=f"see `{where} --help`")
     if isinstance(error, OSError) and disk_is_full(error):
-        return InputError("the disk is full")
+        return InputError(f"the disk is full: {reason(error)}")
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(str(error))):
         return InputError("not enough memory", hint="fewer images or draws at a time; see `memory` and `block`")
     blame = _blame(error)

@@ -23,7 +23,7 @@ def blamed(error: BaseException, index: Index | None = None) -> PluginError | No
         error: anything but our own errors, which say enough.
         index: whose plugins may have; the installed ones by default.
     """
-    if isinstance(error, (MlvgmError, KeyboardInterrupt)) or _modules_of(error)[:1] == [_EXIT]:
+    if isinstance(error, (MlvgmError, KeyboardInterrupt)) or _EXITS.intersection(_modules_of(error)[:1]):
         return None
     entries = culprits(error, (Index.installed() if index is None else index).entries())
     if not entries:
