@@ -114,7 +114,8 @@ class Defence:
             raise InputError(f"{len(keys)} rows of keys for {batch} images", hint="give every image the same draws")
         if not self.stochastic:
             first = keys[list(range(0, len(keys), draws))]
-            return self.classify(self.purify(images, first, backward=backward), first).unsqueeze(1).expand(-1, draws, -1)
+            logits = self.classify(self.purify(images, first, backward=backward), first)
+            return logits.unsqueeze(1).expand(-1, draws, -1)
         return self.classify(self.purify(images, keys, backward=backward), keys).reshape(batch, draws, -1)
 
     def classify(self, purified: Tensor, keys: Keys) -> Tensor:

@@ -13,7 +13,7 @@ from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.index import Index
 
 _NAMED = 3
-_EXIT = "typer.core"  # ends every command by SystemExit
+_EXITS = {"mlvgm.cli.main", "typer.core"}  # end commands by SystemExit
 
 
 def blamed(error: BaseException, index: Index | None = None) -> PluginError | None:

@@ -7,8 +7,7 @@ from typing import Any
 from mlvgm.errors import ConfigError, PluginError
 from mlvgm.others import guarded
 from mlvgm.plugins.contracts import difference
-from mlvgm.plugins.load import build, component, config_class
-from mlvgm.plugins.options import validate
+from mlvgm.plugins.load import build, component, configured
 from mlvgm.protocols.data import Dataset
 from mlvgm.reading import size_of
 from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, Named, PurifyConfig
@@ -51,7 +50,7 @@ def check_part(name: str, settings: Settings) -> Any:
     """
     options = {key: setting.value for key, setting in part(settings, name).items()}
     chosen = component(COMPONENTS[name], str(options.pop("name", DEFAULT_NAMES[name])))
-    return validate(config_class(chosen), {**chosen.given, **nest(options)}, prefix=name)
+    return configured(chosen, {**chosen.given, **nest(options)})
 
 
 def build_data(config: PurifyConfig) -> tuple[Dataset, tuple[int, ...]]:
