@@ -14,7 +14,7 @@ from mlvgm.defence import Defence
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys
 from mlvgm.protocols.attack import Attack, AttackContext, Gradient, Path, gradient_paths
-from mlvgm.target import Target
+from mlvgm.target import Counts, Target
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,7 @@ def run_attack(
     samples: Sequence[int] | None = None,
     protocol: Protocol | None = None,
     progress: Callable[[str], None] = lambda message: None,
+    counts: Counts | None = None,
 ) -> Attacked:
     """Attack a defence and score the result (the protocol of docs/explanation/evaluation.md).
 
@@ -152,6 +153,7 @@ def run_attack(
         samples: sample id of each image, which names its noise; 0 … B − 1 by default.
         protocol: draws and seed.
         progress: called with sentences about what is going on.
+        counts: takes up what the attack spends, while it does.
 
     Raises:
         InputError: images or labels are not what they should be.
@@ -174,6 +176,7 @@ def run_attack(
         eot=protocol.eot,
         memory=protocol.memory,
         gradient=protocol.gradient,
+        counts=counts,
     )
     notes: dict[str, Tensor] = {}
     context = AttackContext(

@@ -52,6 +52,7 @@ class Target(nn.Module):
         memory: most images × draws in one differentiated pass.
         gradient: ``exact``; ``bpda``, which takes the identity for the purifier's derivative (arXiv 1802.00420); or
             ``auto``: exact where the purifier is differentiable, BPDA where it is not.
+        counts: takes up what is spent; one of its own by default.
 
     Example:
         >>> logits = target(images)                                     # (B, K)   # doctest: +SKIP
@@ -68,13 +69,14 @@ class Target(nn.Module):
         eot: int = 1,
         memory: int = 512,
         gradient: Gradient = "auto",
+        counts: Counts | None = None,
     ) -> None:
         super().__init__()
         self.defence = defence
         self.eot = eot if defence.stochastic else 1
         self.memory = memory
         self.backward: Backward = gradient if gradient != "auto" else "exact" if defence.differentiable else "bpda"
-        self.counts = Counts()
+        self.counts = counts or Counts()
         self._keys = Keys.of(seed=seed, purpose=purpose, samples=samples)
         self._drawn: dict[tuple[str, int], int] = {}
         self._rows = list(range(len(samples)))

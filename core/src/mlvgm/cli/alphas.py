@@ -50,7 +50,8 @@ def alphas(
 
     import torch
 
-    from mlvgm.cli.output import emit_json, json_ready, print_plan, progress_bar, say
+    from mlvgm.cli.output import emit_json, json_ready, print_plan, say
+    from mlvgm.cli.progress import progress_bar
     from mlvgm.files import check_writable
     from mlvgm.runs.alphas import alphas_config, build_alphas, open_run
     from mlvgm.runs.alphas_figure import write_figure

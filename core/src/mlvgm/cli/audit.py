@@ -145,7 +145,8 @@ def examine(
     from mlvgm.audit.card import as_plain, write_card
     from mlvgm.audit.evaluation import build_checks, build_subject, use_threads
     from mlvgm.audit.verdict import audit as run_checks
-    from mlvgm.cli.output import progress_bar, say
+    from mlvgm.cli.output import say
+    from mlvgm.cli.progress import progress_bar
     from mlvgm.errors import CheckFailed
     from mlvgm.files import check_writable
     from mlvgm.runs.parts import check_device

@@ -45,7 +45,8 @@ def mix(
     """
     import os
 
-    from mlvgm.cli.output import emit_json, progress_bar, say
+    from mlvgm.cli.output import emit_json, say
+    from mlvgm.cli.progress import progress_bar
     from mlvgm.errors import ConfigError
     from mlvgm.files import check_writable
     from mlvgm.pipelines.grid import write_grid

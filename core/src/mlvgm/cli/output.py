@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlvgm.cli.layout import Column, table, titled, width_of, wrapped
@@ -77,38 +76,6 @@ def print_results(result: dict[str, Any]) -> None:
 def print_table(title: str, columns: Sequence[Column]) -> None:
     """A table on stdout."""
     print(*table(title, columns, width_of(sys.stdout)), "", sep="\n")
-
-
-@contextmanager
-def progress_bar(title: str, *, shown: bool = True) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on stderr, only on a terminal; gives ``update(done, total, message)``."""
-    if not (shown and sys.stderr.isatty()):
-        yield lambda done, total, message: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, TextColumn("{task.fields[message]}"), console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=None, message="")
-
-        def update(done: int, total: int, message: str) -> None:
-            progress.update(task, completed=done, total=total, message=message)
-
-        yield update
 
 
 def json_ready(value: Any) -> Any:

@@ -40,7 +40,8 @@ def purify(
     """Purify every image of a folder once; file names are kept, purified images are PNG."""
     import os
 
-    from mlvgm.cli.output import emit_json, progress_bar, say
+    from mlvgm.cli.output import emit_json, say
+    from mlvgm.cli.progress import progress_bar
     from mlvgm.errors import InputError
     from mlvgm.files import check_apart, check_empty
     from mlvgm.runs.parts import build_part, check_device, check_part

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from mlvgm.cli import alphas, mix, options, score
 
 if TYPE_CHECKING:
     from mlvgm.runs.config import PurifyConfig, ResolvedConfig
+    from mlvgm.runs.pace import Progress
     from mlvgm.runs.rundir import RunDirectory
     from mlvgm.runs.workers import Workers
 
@@ -180,9 +182,37 @@ def _run_name(resolved: ResolvedConfig) -> str:
     return "purify-" + "-".join(part.replace(":", "-").replace("/", "-") for part in parts)
 
 
+@contextmanager
+def _watching(*, shown: bool, several: bool) -> Iterator[Callable[[Progress], None]]:
+    """Show how far a run is, also within a unit, and the numbers of each row as soon as it is whole."""
+    from mlvgm.cli.output import say
+    from mlvgm.cli.progress import progress_bar
+    from mlvgm.runs.pace import Pace
+
+    pace, latest = Pace(), [""]
+
+    def look() -> None:
+        if (now := pace.progress) is not None:
+            spent = f"{now.counts.forwards:,} passes, " if now.counts.forwards else ""
+            update(now.done + pace.fraction, len(now.todo), spent + latest[0], left=pace.left)
+
+    def see(now: Progress) -> None:
+        pace.see(now)
+        if now.done < len(now.todo):
+            unit = now.todo[now.done]
+            latest[0] = f"{unit.label}, {unit.attack}: {now.message}"
+        for row in now.rows if shown else ():
+            name = f"{row.label}, {row.attack}" if several else row.label
+            say(f"{name}: clean {row.clean.percent()}, robust {row.robust.percent()}")
+        look()
+
+    with progress_bar("attacking", shown=shown, look=look) as update:
+        yield see
+
+
 def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json_output: bool, quiet: bool) -> None:
     """Run what is not done, then print results and say where everything is."""
-    from mlvgm.cli.output import emit_json, json_ready, print_results, progress_bar, say
+    from mlvgm.cli.output import emit_json, json_ready, print_results, say
     from mlvgm.errors import CheckFailed
     from mlvgm.plugins.hooks import Hooks
     from mlvgm.runs.execute import execute
@@ -191,17 +221,8 @@ def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json
     from mlvgm.runs.results import worst_robust
 
     try:
-        with progress_bar("attacking", shown=workers.leads and not quiet) as update:
-            result = execute(
-                study,
-                config,
-                run,
-                hooks=Hooks(),
-                workers=workers,
-                progress=lambda unit, done, total, message: update(
-                    done, total, f"{unit.label}, {unit.attack}: {message}"
-                ),
-            )
+        with _watching(shown=workers.leads and not quiet, several=len(config.attacks) > 1) as progress:
+            result = execute(study, config, run, hooks=Hooks(), workers=workers, progress=progress)
     except KeyboardInterrupt:
         say(f"interrupted; finished units are safe (`mlvgm runs resume {run.path}` goes on)")
         raise

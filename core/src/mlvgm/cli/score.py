@@ -54,7 +54,8 @@ def score(
 
     import torch
 
-    from mlvgm.cli.output import emit_json, json_ready, progress_bar, say
+    from mlvgm.cli.output import emit_json, json_ready, say
+    from mlvgm.cli.progress import progress_bar
     from mlvgm.errors import CheckFailed, ConfigError
     from mlvgm.runs.parts import check_device
     from mlvgm.runs.resolve import collect

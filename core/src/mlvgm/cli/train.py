@@ -39,7 +39,8 @@ def train(
     """Train, write weights and a card, and print how to use them."""
     import os
 
-    from mlvgm.cli.output import emit_json, progress_bar, say
+    from mlvgm.cli.output import emit_json, say
+    from mlvgm.cli.progress import progress_bar
     from mlvgm.pipelines import train as pipeline
     from mlvgm.runs.build import build_training
     from mlvgm.runs.parts import check_device

@@ -16,6 +16,7 @@ from mlvgm.protocols.attack import Attack, AttackInfo
 from mlvgm.protocols.data import Dataset, Split
 from mlvgm.reading import read
 from mlvgm.statistics import Estimate, mean_share, wilson
+from mlvgm.target import Counts
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def run_unit(
     protocol: Protocol,
     device: str = "cpu",
     progress: Callable[[str], None] = lambda message: None,
+    counts: Counts | None = None,
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Attack one unit.
 
@@ -122,6 +124,7 @@ def run_unit(
         samples=unit.samples,
         protocol=protocol,
         progress=progress,
+        counts=counts,
     )
     keys = Keys.of(seed=protocol.seed, purpose="picture", samples=unit.samples)
     with torch.no_grad():

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from mlvgm.errors import InputError, PluginError, Stopped
-from mlvgm.pipelines.purify import Unit, run_unit, units
+from mlvgm.pipelines.purify import Unit, run_unit, summarise, units
 from mlvgm.pipelines.shards import shard_metadata
 from mlvgm.plugins.blame import blamed
 from mlvgm.plugins.hooks import Hooks
 from mlvgm.runs.build import Study
 from mlvgm.runs.config import PurifyConfig
 from mlvgm.runs.inputs import unit_configurations
+from mlvgm.runs.pace import Progress
 from mlvgm.runs.results import finished_units, results
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.work import at_work
@@ -40,7 +43,7 @@ def execute(
     *,
     hooks: Hooks,
     workers: Workers | None = None,
-    progress: Callable[[Unit, int, int, str], None] = lambda unit, done, total, message: None,
+    progress: Callable[[Progress], None] = lambda progress: None,
 ) -> dict[str, Any]:
     """Do what is not done yet and return the results as plain values (also written to ``metrics.json``).
 
@@ -53,7 +56,7 @@ def execute(
         run: where records go.
         hooks: told about started and finished runs and units.
         workers: the processes that share the units; this one alone by default.
-        progress: called with the unit at work, units done, units in all, and what is going on.
+        progress: told what is going on.
 
     Raises:
         InputError: records are of other samples than those the data have now.
@@ -71,12 +74,10 @@ def execute(
             check_samples(everything, done)
             todo = workers.share([unit for unit in everything if unit.name not in done])
             hooks.tell("mlvgm_run_started", run=run, config=config)
+            whole = _whole(everything, done)
             for number, unit in enumerate(todo):
-
-                def report(message: str, unit: Unit = unit, number: int = number) -> None:
-                    progress(unit, number, len(todo), message)
-
-                report("attacking")
+                now = Progress(todo, number, "attacking")
+                progress(now)
                 with naming_plugins(run):
                     record, images = run_unit(
                         unit,
@@ -86,12 +87,18 @@ def execute(
                         split=config.split,
                         protocol=study.protocol,
                         device=config.device,
-                        progress=report,
+                        progress=partial(_say, progress, now),
+                        counts=now.counts,
                     )
                 header = shard_metadata(record, seed=config.seed, split=config.split)
                 digest = run.write_images(unit.name, images, header)
                 run.append(record | {"configuration": configurations[unit.label, unit.attack], "shard": digest})
                 hooks.tell("mlvgm_unit_done", run=run, record=record)
+                done = {**done, unit.name: record} if workers.count == 1 else finished_units(run)
+                rows = [key for key in _whole(everything, done) if key not in whole]
+                whole += rows
+                of_rows = ([r for r in done.values() if (r["defence"], r["attack"]) == key] for key in rows)
+                progress(Progress(todo, number + 1, rows=tuple(map(summarise, of_rows))))
             workers.wait()
             result = results(config, finished_units(run))
             if workers.leads:
@@ -124,6 +131,16 @@ def naming_plugins(run: RunDirectory) -> Iterator[None]:
             raise blame from (None if blame is error else error)
         text = f"{blame.message}; finished units are safe"
         raise Stopped(text, hint=f"`mlvgm runs resume {run.path}` goes on once it is mended") from error
+
+
+def _say(progress: Callable[[Progress], None], now: Progress, message: str) -> None:
+    progress(replace(now, message=message))
+
+
+def _whole(everything: list[Unit], done: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Each (defence, attack) whose units are all done."""
+    open_ = {(unit.label, unit.attack) for unit in everything if unit.name not in done}
+    return [key for key in dict.fromkeys((unit.label, unit.attack) for unit in everything) if key not in open_]
 
 
 def check_samples(everything: list[Unit], done: dict[str, dict[str, Any]]) -> None:
