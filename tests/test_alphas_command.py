@@ -62,9 +62,9 @@ def _settings(folder: Path, **more: object) -> list[str]:
     return [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
 
 
-def _command(folder: Path, *arguments: str, method: str = "energy") -> list[str]:
+def _command(folder: Path, *arguments: str, method: str = "energy", **more: object) -> list[str]:
     names = ["--method", method, "--generator", "nvae", "--data", "image-folder", "-n", "6"]
-    return [*names, "--evaluations", str(EVALUATIONS), *_settings(folder), *arguments]
+    return [*names, "--evaluations", str(EVALUATIONS), *_settings(folder, **more), *arguments]
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(folder: Path, finished: P
 
 
 def test_a_random_search_has_its_study(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(*_command(folder, "--set", "search.adaptive=0", "--json", "--out", "random", method="random")) == 0
+    assert _run(*_command(folder, "--json", "--out", "random", method="random", **{"search.adaptive": 0})) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
     study = result["monotonicity"]

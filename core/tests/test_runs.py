@@ -155,7 +155,11 @@ def test_a_disk_full_at_the_start_leaves_nothing(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_termination_passes_code_that_catches_exceptions(number: signal.Signals) -> None:
+def test_termination_passes_code_that_catches_exceptions(
+    number: signal.Signals, request: pytest.FixtureRequest
+) -> None:
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup it is ignored, and stays so
+    request.addfinalizer(lambda: signal.signal(number, before))
     with pytest.raises(Stopped, match=f"{number.name}.*go on so"), stopping_on_signals("go on so"):
         try:
             os.kill(os.getpid(), number)
