@@ -17,7 +17,9 @@ from torch import Tensor
 import mlvgm
 from mlvgm.errors import InputError
 from mlvgm.latents import Latents
+from mlvgm.noise import Keys
 from mlvgm.weights.container import Container
+from mlvgm.weights.load import converted
 from mlvgm_biggan.biggan.generator import BigGANGenerator
 from mlvgm_biggan.biggan.loader import convert
 from tolerance import GRADIENT, close
@@ -35,6 +37,7 @@ VARIANTS = {
     "other seed": Options(bottom_width=6, widths=(12, 8), n_classes=11, shared_dim=2),
     "no spectral norm": Options(spectral_norm=False),
 }
+EPS = {"BN_eps": 1e-5, "SN_eps": 1e-6}
 variants = pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS.keys())
 
 
@@ -84,7 +87,7 @@ def test_both_flavours_of_batch_norm_are_the_same_function(tmp_path: Path, golde
     for state in (own, synchronised):
         path = tmp_path / "weights.safetensors"
         save_file(state, path)
-        generator = mlvgm.load("generators/biggan", weights=str(path))
+        generator = mlvgm.load("generators/biggan", weights=str(path), config=str(golden("biggan") / "config.json"))
         close(decoded(generator, io["z"], io["labels"]), io["img"])
 
 
@@ -93,7 +96,9 @@ def test_pytorch_files_are_read(wrapped: bool, tmp_path: Path) -> None:
     options = Options()
     state, (z, classes) = checkpoint(options), inputs(options)
     torch.save({"G_ema": OrderedDict(state), "itr": 7} if wrapped else OrderedDict(state), tmp_path / "G_ema.pth")
-    generator = mlvgm.load("generators/biggan", weights=str(tmp_path / "G_ema.pth"))
+    (tmp_path / "config.json").write_text(json.dumps(options.config()))
+    paths = {"weights": str(tmp_path / "G_ema.pth"), "config": str(tmp_path / "config.json")}
+    generator = mlvgm.load("generators/biggan", **paths)
     expected = expected_images(state, options, z, classes)
     close(decoded(generator, z, classes), expected)
 
@@ -158,6 +163,10 @@ def test_broken_checkpoints_are_refused(change: str, message: str, tmp_path: Pat
         ({"BN_eps": -1.0}, "positive number for BN_eps"),
         ({"SN_eps": True}, "positive number for SN_eps"),
         ({"SN_eps": [1e-6]}, "positive number for SN_eps"),
+        ({"BN_eps": float("inf")}, "positive number for BN_eps"),
+        ({"label": -1}, "a class number or null for label"),
+        ({"label": True}, "a class number or null for label"),
+        ({"label": 6}, "label 6 is not one of 6 classes"),
         ({"norm_style": "gn"}, "norm_style must be 'bn'"),
         ({"n_classes": 1000}, "n_classes 6, the configuration says 1000"),
         ({"G": {"hier": False}}, "hier True, the configuration says False"),
@@ -165,7 +174,59 @@ def test_broken_checkpoints_are_refused(change: str, message: str, tmp_path: Pat
 )
 def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        convert(Container(Path("x.pth"), checkpoint(Options()), options))
+        converted(convert, Container(Path("x.pth"), checkpoint(Options()), {**EPS, **options}))
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [({}, "BN_eps and SN_eps"), ({"BN_eps": 1e-5}, "SN_eps"), ({"G": {"SN_eps": 1e-8}, "hier": True}, "BN_eps")],
+)
+def test_what_nothing_tells_is_required(options: dict[str, object], missing: str) -> None:
+    with pytest.raises(InputError, match=rf"nothing in it tells? {missing} \(give it in a JSON or YAML file"):
+        convert(Container(Path("G_ema.pth"), checkpoint(Options()), options))
+
+
+def test_without_spectral_norm_its_eps_is_not_needed() -> None:
+    plain = checkpoint(Options(spectral_norm=False))
+    assert convert(Container(Path("G_ema.pth"), plain, {"BN_eps": 1e-5})) is not None
+
+
+@pytest.mark.parametrize("mybn", [False, True])
+def test_an_eps_of_1e_4_makes_no_bigbigan(mybn: bool, tmp_path: Path) -> None:
+    options = Options(mybn=mybn, BN_eps=1e-4, SN_eps=1e-4)
+    state, (z, classes) = checkpoint(options), inputs(options)
+    generator = load(state, options, tmp_path)
+    assert generator.sampling.label is None and generator.network.architecture.label is None
+    drawn = generator.draw_noise(Keys.of(seed=0, purpose="test", samples=range(40))).condition
+    assert len(torch.unique(drawn, dim=0)) == options.n_classes
+    close(decoded(generator, z, classes), expected_images(state, options, z, classes))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "bound"),
+    [
+        ("G_ema", {"label": 2}, 2),
+        ("G_ema", {}, None),
+        ("BigBiGAN_x1", {}, 0),
+        ("BigBiGAN_x1", {"label": 3}, 3),
+        ("BigBiGAN_x1", {"label": None}, None),
+    ],
+)
+def test_what_weights_are_bound_to_and_what_undoes_it(
+    name: str, options: dict[str, object], bound: int | None, tmp_path: Path
+) -> None:
+    weights, config = tmp_path / f"{name}.safetensors", tmp_path / "config.json"
+    save_file(checkpoint(Options()), weights)
+    config.write_text(json.dumps({**EPS, **options}))
+
+    def drawn(**given: object) -> tuple[int, int | None]:
+        generator = mlvgm.load("generators/biggan", weights=str(weights), config=str(config), **given)
+        condition = generator.draw_noise(Keys.of(seed=0, purpose="test", samples=range(40))).condition
+        return len(torch.unique(condition, dim=0)), generator.sampling.label
+
+    assert drawn() == ((6, None) if bound is None else (1, bound))
+    assert drawn(label=None) == (6, None)
+    assert drawn(label=4) == (1, 4)
 
 
 def test_options_may_be_yaml(tmp_path: Path) -> None:

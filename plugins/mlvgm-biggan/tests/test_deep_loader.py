@@ -114,6 +114,14 @@ def test_other_families_are_left_to_others() -> None:
         assert convert(Container(Path("x.bin"), content)) is None
 
 
+def test_what_nothing_tells_is_required() -> None:
+    given = json.loads(Options().config())
+    for missing in (("layers",), ("eps",), ("layers", "eps")):
+        options = {name: value for name, value in given.items() if name not in missing}
+        with pytest.raises(InputError, match=f"nothing in it tells? {' and '.join(missing)} "):
+            convert(Container(Path("x.bin"), checkpoint(Options()), options))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

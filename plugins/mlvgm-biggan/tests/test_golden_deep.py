@@ -118,9 +118,3 @@ def test_the_slow_evaluation_reproduces_the_stored_images(folder: Path, io: dict
     options = Options(**(config | {"layers": tuple(map(tuple, config["layers"]))}))
     state, classes = load_file(folder / "weights.safetensors"), io["class_onehot"].argmax(1)
     close(images(state, options, io["z"], classes, truncation=0.45), io["img_trunc0.45"])
-
-
-def test_without_options_every_second_block_doubles(io: dict[str, Tensor], folder: Path) -> None:
-    generator = load(folder, config=None)
-    assert generator.network.architecture == load(folder).network.architecture
-    close(decoded(generator, io["z"], io["class_onehot"].argmax(1), truncation=1.0), io["img_trunc1.0"])

@@ -65,7 +65,9 @@ def decoder(prefix: str, options: Options) -> State:
 
 
 def load(state: State, folder: Path, average: Tensor | None = None, **options: Any) -> EncodingStyleGAN2:
-    """The generator in an official file, with ``options`` beside it as a user gives them."""
+    """The generator in an official file, with ``options`` beside it as a user gives them; 4 heads by default."""
+    if any(name.endswith(".z") for name in state):
+        options = {"nhead": 4, **options}
     content: dict[str, Any] = {"state_dict": state, "opts": {"start_from_latent_avg": True, "lr": 0.1}}
     if average is not None:
         content["latent_avg"] = average
@@ -287,6 +289,8 @@ def test_one_message_for_each_kind_of_broken_e4e(
     [
         ({"learn_in_w": True}, None, "learn_in_w, one style for all layers, is not supported"),
         ({"nhead": 5}, None, "5 heads do not divide 12 numbers"),
+        ({"nhead": None}, None, r"nothing in it tells nhead \(give it in a JSON or YAML file with --config"),
+        ({"nhead": "many"}, None, "heads: Input should be a valid integer"),
         ({}, torch.zeros(6, 12), "latent_avg is of 6 layers, the generator has 10"),
         ({"input_resolution": 0}, None, "image.1: Input should be greater than or equal to 1"),
     ],

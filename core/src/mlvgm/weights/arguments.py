@@ -64,7 +64,7 @@ def require(options: Mapping[str, Any], names: Iterable[str], *, path: Path, pub
         verb = "tells" if len(missing) == 1 else "tell"
         raise InputError(
             f"{path}: nothing in it {verb} {' and '.join(missing)}",
-            hint=f"give them in a JSON or YAML file with --config, or --set generator.config=FILE; {published}",
+            hint=f"give it in a JSON or YAML file with --config, or --set generator.config=FILE; {published}",
         )
 
 

@@ -28,7 +28,7 @@ def biggan(config: BigGANConfig) -> BigGANGenerator:
         options=read_options(config.config),
     )
     network, encoder = assemble(file, Path(config.weights))
-    label = network.architecture.label if config.label is None else config.label
+    label = network.architecture.label if config.label == "weights" else config.label
     sampling = BigGANSampling(config.truncation, label)
     if encoder is None:
         return BigGANGenerator(network, sampling=sampling)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,8 +24,8 @@ class BigGANConfig(BaseModel):
         "(BN_eps, SN_eps)",
     )
     truncation: float | None = Field(None, gt=0, description="draws satisfy |z| ≤ truncation; null is off")
-    label: int | None = Field(
-        None,
-        ge=0,
-        description="class of every draw; null draws one for each, or is 0 where the weights are those of a BigBiGAN",
+    label: Annotated[int, Field(ge=0)] | Literal["weights"] | None = Field(
+        "weights",
+        description="class of every draw; null draws one for each; 'weights' is the class that the weights are bound "
+        "to (0 for BigBiGAN), or null",
     )

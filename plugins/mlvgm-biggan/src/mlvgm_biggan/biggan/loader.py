@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mlvgm.errors import InputError
-from mlvgm.weights.arguments import check, number, option
+from mlvgm.weights.arguments import check, number, option, require
 from mlvgm.weights.container import Container, Converted, tensors_of
 from mlvgm_biggan.biggan.architecture import BigGANArchitecture
 from mlvgm_biggan.biggan.spectral_norm import power_step
@@ -26,11 +28,12 @@ def convert(container: Container) -> Converted | None:
 
     Sizes, attention, hierarchical z, the flavour of batch norm and whether the class embedding is shared come from the
     tensors. ``BN_eps`` and ``SN_eps`` are not in them: they come from the options, in the names of the official
-    constructor, with the published defaults 1e-5 and 1e-6 (BigBiGAN: 1e-4 both).
+    constructor.
 
-    BigBiGAN was trained without classes, and its images are all of class 0. Its tensors are those of a BigGAN: it is
-    recognised by options with 1e-4 for both, by a file name that begins with ``bigbigan``, or by names that begin with
-    ``big_gan.``.
+    BigBiGAN was trained without classes, and its images are all of class 0. Its tensors are those of a BigGAN. The one
+    published file is known by its name, which begins with ``bigbigan``, or by tensors whose names begin with
+    ``big_gan.``; its class is then 0, and both eps are 1e-4 if nothing else is given. For any other file the option
+    ``label`` says of which class all images are; null is any.
 
     Raises:
         InputError: the checkpoint is of a variant that is not supported, or the options are those of another one.
@@ -47,12 +50,15 @@ def convert(container: Container) -> Converted | None:
         raise InputError(message, hint="use a checkpoint of huggingface/pytorch-pretrained-BigGAN")
     if option(options, "norm_style") not in (None, "bn"):
         raise InputError(f"{path}: norm_style must be 'bn', got {option(options, 'norm_style')!r}")
-    given = tuple(number(options, name, path=path) for name in ("BN_eps", "SN_eps"))
-    bidirectional = prefixed or path.name.lower().startswith("bigbigan") or given == (1e-4, 1e-4)
-    published = (1e-4, 1e-4) if bidirectional else (1e-5, 1e-6)
-    batch_norm_eps, spectral_norm_eps = (a or b for a, b in zip(given, published, strict=True))
+    bidirectional = prefixed or path.name.lower().startswith("bigbigan")
+    known = {"BN_eps": 1e-4, "SN_eps": 1e-4, "label": 0} if bidirectional else {}
+    if not any(name.endswith(".u0") for name in tensors):
+        known["SN_eps"] = 1e-6  # nothing to normalise
+    options = {**known, **options}
+    require(options, ("BN_eps", "SN_eps"), path=path, published="ImageNet models have BN_eps 1e-5 and SN_eps 1e-6")
+    batch_norm_eps, spectral_norm_eps = (number(options, name, path=path) or 0 for name in ("BN_eps", "SN_eps"))
     reader = _Reader(tensors, spectral_norm_eps)
-    architecture = reader.architecture(batch_norm_eps=batch_norm_eps, label=0 if bidirectional else None)
+    architecture = reader.architecture(batch_norm_eps=batch_norm_eps, label=_label(options, path=path))
     check(options, _arguments(architecture, shared=reader.shared), path=path)
     return Converted(
         FORMAT,
@@ -60,6 +66,13 @@ def convert(container: Container) -> Converted | None:
         {f"generator.{name}": tensor for name, tensor in reader.generator(architecture).items()},
         "BigBiGAN (lukemelas/pytorch-pretrained-gans)" if bidirectional else "ajbrock/BigGAN-PyTorch",
     )
+
+
+def _label(options: Mapping[str, Any], *, path: Path) -> int | None:
+    label = option(options, "label")
+    if label is not None and (isinstance(label, bool) or not isinstance(label, int) or label < 0):
+        raise InputError(f"{path}: expected a class number or null for label, got {label!r}")
+    return label
 
 
 def _arguments(architecture: BigGANArchitecture, *, shared: bool) -> Mapping[str, object]:

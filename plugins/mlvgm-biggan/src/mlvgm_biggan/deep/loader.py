@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from mlvgm.errors import InputError
-from mlvgm.weights.arguments import check, number, option
+from mlvgm.weights.arguments import check, number, option, require
 from mlvgm.weights.container import Container, Converted, tensors_of
 from mlvgm_biggan.deep.architecture import BigGANDeepArchitecture
 
@@ -23,19 +23,20 @@ def convert(container: Container) -> Converted | None:
     """The generator in a checkpoint (``pytorch_model.bin``), spectral norm folded; None if it is none.
 
     Sizes, attention and the number of statistics come from the tensors. Which blocks double the side and ``eps`` are
-    not in them: they come from the options (``layers`` and ``eps`` of the official configuration). The defaults are
-    those of the published networks: every second block, and 1e-4.
+    not in them: they come from the options (``layers`` and ``eps`` of the official configuration).
 
     Raises:
-        InputError: the options are those of another checkpoint.
+        InputError: the options are missing, or those of another checkpoint.
     """
     tensors = tensors_of(container.content, "state_dict")
     if not {"embeddings.weight", "generator.conv_to_rgb.bias"} <= tensors.keys():
         return None
     path, reader = container.path, _Reader(tensors)
+    published = "the config.json that was published with the weights has them"
+    require(container.options, ("layers", "eps"), path=path, published=published)
     architecture = reader.architecture(
         _doubles(container.options, reader.layers(), path=path),
-        eps=number(container.options, "eps", path=path) or 1e-4,
+        eps=number(container.options, "eps", path=path) or 0,
     )
     arguments = {
         "output_dim": architecture.image[1],
@@ -52,8 +53,6 @@ def convert(container: Container) -> Converted | None:
 def _doubles(options: Mapping[str, Any], widths: list[tuple[int, int]], *, path: object) -> tuple[bool, ...]:
     """Which blocks double the side: from ``layers``, [doubles, channels in, channels out] for each block."""
     layers = option(options, "layers")
-    if layers is None:
-        return tuple(i % 2 == 1 for i in range(len(widths)))
     width = option(options, "channel_width")
     try:
         given = [(int(before), int(after)) for _, before, after in layers]

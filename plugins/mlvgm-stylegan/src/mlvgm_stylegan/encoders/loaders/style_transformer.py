@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from mlvgm.weights.arguments import option, require
 from mlvgm_stylegan.encoders.agreement import style_mismatch
 from mlvgm_stylegan.encoders.loaders.irse import State, take_pyramid
 from mlvgm_stylegan.encoders.style_transformer import StyleTransformerArchitecture
@@ -28,19 +30,23 @@ def convert(
     *,
     generator: StyleGAN2Architecture,
     style: Callable[[Tensor], Tensor],
+    path: Path,
 ) -> tuple[StyleTransformerArchitecture, State]:
     """Architecture, inferred from names and shapes, and tensors under this package's names.
 
     Args:
         state: the encoder's tensors; those that are used are taken from it.
-        options: ``nhead``, ``image_size`` (128), ``input_resolution`` (256), ``face_pool``, ``stage_units``;
-            ``dataset_type`` without cars has no margins, and images of the input resolution.
+        options: ``nhead``, which is required; ``image_size`` (128), ``input_resolution`` (256), ``face_pool``,
+            ``stage_units``; ``dataset_type`` without cars has no margins, and images of the input resolution.
         generator: for which it finds styles.
         style: its mapping network, z (n, z_dim) ↦ w (n, w_dim). The queries are stored as z, read as w.
+        path: of the file, for messages.
 
     Raises:
+        InputError: nothing says the number of attention heads.
         KeyError, ValueError: tensors are missing, or of an unknown kind.
     """
+    require(options, ("nhead",), path=path, published="the code of the original has nhead 4")
     if options.get("learn_in_w"):
         raise ValueError("learn_in_w, one style for all layers, is not supported")
     body, pyramid = take_pyramid(state, units=options.get("stage_units"))
@@ -54,7 +60,7 @@ def convert(
         margin=resolution // 8 if cars else 0,
         body=body,
         queries=z.shape[1],
-        heads=options.get("nhead", 4),
+        heads=option(options, "nhead"),
         feed_forward=state["transformerlayer_coarse.linear1.weight"].shape[0],
         face_pool=options.get("face_pool", resolution),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from pydantic import BaseModel
 from torch import Tensor
@@ -41,7 +43,7 @@ def convert(container: Container) -> Converted | None:
         )
     generator, decoder = rosinality.convert(official.decoder, official.options, average=official.average)
     state = {name: tensor.float() for name, tensor in official.encoder.items()}
-    encoder, found = _encoder(state, official, generator, decoder)
+    encoder, found = _encoder(state, official, generator, decoder, path=container.path)
     found["average"] = _average(official, generator, decoder["mapping.average"])
     if state:
         raise ValueError(f"{len(state)} unknown tensors of the encoder, the first is {min(state)}")
@@ -51,14 +53,14 @@ def convert(container: Container) -> Converted | None:
 
 
 def _encoder(
-    state: State, official: Official, generator: StyleGAN2Architecture, decoder: State
+    state: State, official: Official, generator: StyleGAN2Architecture, decoder: State, *, path: Path
 ) -> tuple[BaseModel, State]:
     if e4e.recognises(official.encoder):
         return e4e.convert(state, official.options, generator=generator)
     mapping = MappingNetwork(generator)
     mapping.load_state_dict(below(decoder, "mapping."))
     with torch.no_grad():
-        return style_transformer.convert(state, official.options, generator=generator, style=mapping)
+        return style_transformer.convert(state, official.options, generator=generator, style=mapping, path=path)
 
 
 def _average(official: Official, generator: StyleGAN2Architecture, mean_style: Tensor) -> Tensor:
