@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from mlvgm.admissible import check_candidates, check_images
+from mlvgm.admissible import check_candidates, check_images, check_radius
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.harness import Protocol, run_attack, select
+from mlvgm.pipelines.outcomes import Outcome
+from mlvgm.pipelines.purify import Unit, record, summarise
+from mlvgm.pipelines.worst_case import point_wise
 from mlvgm.protocols.attack import AttackContext, AttackInfo
+from mlvgm.runs.config import Row
+from mlvgm.runs.plan import row_note
 from mlvgm.statistics import wilson
 from mlvgm.target import Target
 from toys import Additive, Brightness, Shift
@@ -36,6 +42,44 @@ def test_violations_are_refused_and_reported() -> None:
     levels = torch.tensor([0.6, 0.7])
     attacked = run_attack(Defence(Brightness()), Shift(eps=0.1, by=0.101), images_at(levels), torch.tensor([1, 1]))
     assert attacked.violations.all() and attacked.robust.right.all() and (attacked.norm == 0).all()
+
+
+def test_a_refused_candidate_shows_no_robustness() -> None:
+    """Neither in the row nor in the worst case, where the image of any other attack tells more."""
+    levels = torch.tensor([0.3, 0.7, 0.8, 0.9])
+    labels, defence = torch.tensor([1, 1, 1, 1]), Defence(Brightness())  # the first is misclassified as it is
+
+    def records(attack: Shift, name: str) -> dict[str, Any]:
+        unit = Unit(f"{name}--it--000000", "it", name, tuple(range(4)))
+        return record(unit, labels, run_attack(defence, attack, images_at(levels), labels), info=attack.info) | {
+            "differentiable": True
+        }
+
+    astray, honest = records(Shift(0.25, 0.26), "astray"), records(Shift(0.25, 0.25), "honest")
+    assert astray["robust"] == [False, True, True, True] and all(astray["violations"])
+    row = summarise([astray])
+    assert (row.robust.value, row.robust_single.value, row.clean.value, row.violations) == (0, 0, 0.75, 4)
+    assert "4 of 4 candidates of 'astray' refused" in row_note(Row(label="it", purifier={"name": "none"}), row)
+    outcomes = [Outcome.of([one]) for one in (astray, honest)]
+    assert not outcomes[0].robust.any() and not outcomes[0].robust_single.any()
+    assert point_wise(outcomes[:1], norm="Linf", eps=0.25).right.tolist() == [False] * 4
+    both = point_wise(outcomes, norm="Linf", eps=0.25)
+    assert both.right.tolist() == honest["robust"] == [False, False, True, True]
+    assert both.attacks[1:] == ("honest",) * 3
+
+
+@pytest.mark.parametrize(
+    ("norm", "largest"),
+    [("Linf", 1.0), ("L2", 48**0.5), ("L1", 48.0)],
+)
+def test_a_ball_that_holds_every_image_is_a_slip(norm: str, largest: float) -> None:
+    check_radius(AttackInfo("it", norm, largest), (3, 4, 4))  # type: ignore[arg-type]
+    check_radius(AttackInfo("it", norm, None), (3, 4, 4))  # type: ignore[arg-type]
+    for eps in (1.01 * largest, 1e308, float("inf"), float("nan"), -0.1):
+        with pytest.raises(ConfigError, match="never farther apart"):
+            check_radius(AttackInfo("it", norm, eps), (3, 4, 4))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="never farther apart than 1"):
+        run_attack(Defence(Brightness()), Shift(8.0, 0.1), images_at(torch.tensor([0.6])), torch.tensor([1]))
 
 
 def test_broken_candidates_are_refused() -> None:

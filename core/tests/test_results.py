@@ -72,6 +72,7 @@ def made(attack: str, eps: float | None, *, label: str = "it", norm: str = "L2",
         "robust": [True] * count,
         "chance": [0.0] * count,
         "distance": [0.0] * count,
+        "violations": [False] * count,
         "samples": list(range(count)),
     } | values
     filled["norm"] = filled.pop("distance")

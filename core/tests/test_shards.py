@@ -122,6 +122,13 @@ def test_what_lies_outside_ball_or_box_is_refused() -> None:
     shard = Shard("one", original, adversarial, torch.tensor([1, 1, 1]), norm="Linf", eps=0.1)
     scored = rescore(Defence(Brightness()), shard, samples=range(3), protocol=Protocol())
     assert scored.refused.tolist() == [True, True, False] and scored.robust.all()
+    (row,) = score_rows("it", [scored])
+    assert (row.refused, row.robust.value, row.robust_single.value) == (2, 1 / 3, 1 / 3)
+    when_made = Shard(
+        "one", original, original, torch.tensor([1, 1, 1]), norm="Linf", eps=0.1, refused=(True, False, False)
+    )
+    (row,) = score_rows("it", [rescore(Defence(Brightness()), when_made, samples=range(3), protocol=Protocol())])
+    assert (row.refused, row.robust.value) == (1, 2 / 3)
     unknown = Shard("one", original, adversarial, torch.tensor([1, 1, 1]))
     scored = rescore(Defence(Brightness()), unknown, samples=range(3), protocol=Protocol())
     assert scored.refused.tolist() == [False, True, False] and scored.robust.tolist() == [False, True, True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -78,11 +79,40 @@ def check_attackable(defence: Defence, info: AttackInfo, *, gradient: Gradient =
         )
 
 
+def check_radius(info: AttackInfo, shape: Sequence[int]) -> None:
+    """Refuse a ball that holds every image: its radius is a slip, and numbers that large overflow.
+
+    Args:
+        info: of the attack.
+        shape: (C, H, W) of the images.
+
+    Raises:
+        ConfigError: the radius is larger than the diameter of [0, 1]^CHW in the attack's norm.
+    """
+    pixels = math.prod(shape)
+    diameter = {"Linf": 1.0, "L2": math.sqrt(pixels), "L1": float(pixels)}[info.norm]
+    if info.eps is not None and not 0 <= info.eps <= diameter * (1 + RELATIVE):
+        raise ConfigError(
+            f"attack '{info.name}': a radius of {info.eps:.4g} in {info.norm}; two images of {tuple(shape)} are never "
+            f"farther apart than {diameter:.4g}",
+            hint="radii are in units of [0, 1] pixels: 8/255 is 0.0314",
+        )
+
+
 def perturbation_norm(adversarial: Tensor, images: Tensor, norm: str) -> Tensor:
     """Size (B,) of each perturbation in ``norm`` ("Linf", "L2" or "L1"), in double precision."""
     difference = (adversarial.double() - images.double()).flatten(1)
     size: Tensor = difference.norm(p={"Linf": math.inf, "L2": 2, "L1": 1}[norm], dim=1)
     return size
+
+
+def shown(right: Tensor, refused: Tensor) -> Tensor:
+    """Which right decisions, or shares of them, (n,) show robustness: none where the candidate was refused.
+
+    Nobody has attacked such an image as agreed, so counting the given one in its place would credit the defence with
+    the attack's mistake.
+    """
+    return right.masked_fill(refused, 0)
 
 
 def check_candidates(adversarial: Tensor, images: Tensor, info: AttackInfo) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from mlvgm.admissible import check_attackable, check_candidates, check_images, check_labels, perturbation_norm
+from mlvgm.admissible import (
+    check_attackable,
+    check_candidates,
+    check_images,
+    check_labels,
+    check_radius,
+    perturbation_norm,
+)
 from mlvgm.defence import Defence
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys
@@ -62,7 +69,8 @@ class Attacked:
             selection draws. Where several attacks compete, the one with the highest counts with its own score.
         images: (B, C, H, W) adversarial images that were scored.
         norm: (B,) size of the perturbation in the attack's norm.
-        violations: (B,) bool, the attack returned an image outside ball or box (it was replaced by the given one).
+        violations: (B,) bool, the attack returned an image outside ball or box (it was replaced by the given one). If
+            that is right, it shows no robustness; see :func:`mlvgm.admissible.shown`.
         forwards: forward passes spent, images × draws.
         backwards: backward passes spent.
         paths: how gradients reached the attack, see :func:`mlvgm.protocols.attack.gradient_paths`.
@@ -164,6 +172,7 @@ def run_attack(
     info = attack.info
     check_images(images)
     check_attackable(defence, info, gradient=protocol.gradient)
+    check_radius(info, images.shape[1:])
     check_labels(labels, images, classes=defence.classes)
     if len(ids) != len(images):
         raise InputError(f"{len(images)} images, {len(ids)} sample ids")

@@ -46,8 +46,8 @@ def score(
 ) -> None:
     """Score stored adversarial examples without attacking: on the defences they were made against, or on another.
 
-    The same seed gives the decisions on record. Examples outside box or ball are refused: the original counts in their
-    place. Shards of a run that are missing, damaged or exchanged are named and left out. Either ends with exit code 1.
+    The same seed gives the decisions on record. Examples outside box or ball are refused and do not count as
+    robust. Shards of a run that are missing, damaged or exchanged are named and left out. Either ends with exit code 1.
     """
     import dataclasses
     import os
@@ -91,7 +91,7 @@ def score(
     elif rows:
         _print(rows, seed=config.seed)
     refused = sum(row.refused for row in rows)
-    failures = [f"{refused} adversarial images lie outside box or ball; the originals count in their place"] * bool(
+    failures = [f"{refused} adversarial images lie outside box or ball, now or when made: no robustness shown"] * bool(
         refused
     )
     if found.problems:

@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlvgm.admissible import ABSOLUTE, RELATIVE
+from mlvgm.admissible import ABSOLUTE, RELATIVE, shown
 from mlvgm.statistics import Estimate, wilson
+
+REFUSED = -2.0
+"""Below every chance: any other attack's image tells more than one that was refused."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,10 @@ class Outcome:
         eps: their largest size; None for a minimal-norm attack.
         samples: sample ids, ascending.
         clean: (n,) bool, one decision about the given image is right.
-        robust: (n,) bool, one decision about the adversarial image is right.
-        robust_single: (n,) share of right single draws about the adversarial image.
-        chance: (n,) probability that a decision about it is wrong, estimated on selection draws.
+        robust: (n,) bool, one decision about the adversarial image is right, and it was not refused.
+        robust_single: (n,) share of right single draws about the adversarial image; 0 where it was refused.
+        chance: (n,) probability that a decision about it is wrong, estimated on selection draws; :data:`REFUSED` where
+            a refused candidate left a given image that is right.
         distance: (n,) size of the perturbation in ``norm``.
     """
 
@@ -54,7 +58,8 @@ class Outcome:
         def ordered(key: str, dtype: torch.dtype) -> Tensor:
             return torch.tensor(pooled(key), dtype=dtype)[order]
 
-        first = records[0]
+        first, refused = records[0], ordered("violations", torch.bool)
+        robust, chance = ordered("robust", torch.bool), ordered("chance", torch.double)
         return cls(
             first["defence"],
             first["attack"],
@@ -62,9 +67,9 @@ class Outcome:
             first["eps"],
             tuple(sorted(samples)),
             ordered("clean", torch.bool),
-            ordered("robust", torch.bool),
-            ordered("robust_single", torch.double),
-            ordered("chance", torch.double),
+            shown(robust, refused),
+            shown(ordered("robust_single", torch.double), refused),
+            chance.masked_fill(refused & robust, REFUSED),
             ordered("norm", torch.double),
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mlvgm.admissible import shown
 from mlvgm.defence import Defence
 from mlvgm.harness import Attacked, Protocol, run_attack
 from mlvgm.noise import Keys
@@ -54,7 +55,7 @@ class RowResult:
         seconds: attack and selection, without scoring.
         forwards: forward passes of the attack, images × draws.
         backwards: backward passes.
-        violations: images whose candidate left ball or box and was refused.
+        violations: images whose candidate left ball or box and was refused; they do not count as robust.
         differentiable: the purifier is.
         paths: how gradients reached the attack: ``exact``, ``bpda``, ``transfer``, or none.
     """
@@ -171,23 +172,25 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> RowResult:
     def pooled(key: str) -> list[Any]:
         return [value for item in records for value in item[key]]
 
-    def accuracy(key: str) -> Estimate:
-        return wilson(sum(pooled(key)), len(pooled(key)))
-
-    def single(key: str) -> Estimate:
-        return mean_share(torch.tensor(pooled(key), dtype=torch.double))
-
     images = len(pooled("samples"))
+    refused, accepted = torch.tensor(pooled("violations"), dtype=torch.bool), torch.zeros(images, dtype=torch.bool)
+
+    def accuracy(key: str, refused: torch.Tensor) -> Estimate:
+        return wilson(int(shown(torch.tensor(pooled(key), dtype=torch.bool), refused).sum()), images)
+
+    def single(key: str, refused: torch.Tensor) -> Estimate:
+        return mean_share(shown(torch.tensor(pooled(key), dtype=torch.double), refused))
+
     return RowResult(
         label=records[0]["defence"],
         attack=records[0]["attack"],
         norm=records[0]["norm_name"],
         eps=records[0]["eps"],
         images=images,
-        clean=accuracy("clean"),
-        robust=accuracy("robust"),
-        clean_single=single("clean_single"),
-        robust_single=single("robust_single"),
+        clean=accuracy("clean", accepted),
+        robust=accuracy("robust", refused),
+        clean_single=single("clean_single", accepted),
+        robust_single=single("robust_single", refused),
         # The median block: the first one pays for warming up.
         decision_milliseconds=1000
         * sorted(item["decision_seconds"] / len(item["samples"]) for item in records)[len(records) // 2],

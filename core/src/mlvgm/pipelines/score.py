@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlvgm.admissible import check_candidates
+from mlvgm.admissible import check_candidates, shown
 from mlvgm.defence import Defence
 from mlvgm.errors import InputError
 from mlvgm.harness import Protocol, score
@@ -28,7 +28,8 @@ class Rescored:
         clean_single: (n,) share of right single draws.
         robust: the same of the adversarial images.
         robust_single: the same.
-        refused: (n,) bool, the adversarial image lies outside box or ball; the original was scored in its place.
+        refused: (n,) bool, the adversarial image lies outside box or ball, now or when it was made; the original was
+            scored in its place.
     """
 
     shard: Shard
@@ -54,7 +55,7 @@ class ScoreRow:
         robust: the same on the adversarial images.
         clean_single: accuracy of single draws (bootstrap over images, 95 %).
         robust_single: the same on the adversarial images.
-        refused: adversarial images outside box or ball; the originals count in their place.
+        refused: adversarial images outside box or ball, now or when they were made; they do not count as robust.
         changed: decisions that differ from those on record; None where there are none to compare with.
     """
 
@@ -86,6 +87,8 @@ def rescore(
         )
     info = AttackInfo(shard.attack or shard.name, shard.norm or "L2", shard.eps if shard.norm else None)  # type: ignore[arg-type]
     checked, refused = check_candidates(shard.adversarial, shard.original, info)
+    if shard.refused:  # when it was made; the file has the original
+        refused = refused | torch.tensor(shard.refused)
     labels = shard.labels.to(device)
     clean, robust = (
         score(defence, images.to(device), labels, samples=samples, protocol=protocol, purpose=f"score/{purpose}")
@@ -121,9 +124,9 @@ def score_rows(
                 eps,
                 sum(len(one.robust) for one in found),
                 accuracy(torch.cat([one.clean for one in found])),
-                accuracy(torch.cat([one.robust for one in found])),
+                accuracy(torch.cat([shown(one.robust, one.refused) for one in found])),
                 mean_share(torch.cat([one.clean_single for one in found])),
-                mean_share(torch.cat([one.robust_single for one in found])),
+                mean_share(torch.cat([shown(one.robust_single, one.refused) for one in found])),
                 refused,
                 _changed(found, recorded) if recorded is not None and known else None,
             )

@@ -33,6 +33,7 @@ class Shard:
         attack: label of the attack; empty if unknown.
         norm: norm of the perturbations; None if unknown.
         eps: their largest size; None if unknown, or of a minimal-norm attack.
+        refused: by image, whether the candidate was refused when the shard was made; empty if unknown.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Shard:
     attack: str = ""
     norm: str | None = None
     eps: float | None = None
+    refused: tuple[bool, ...] = ()
 
 
 def shard_metadata(record: Mapping[str, Any], *, seed: int, split: str) -> dict[str, str]:
@@ -117,6 +119,7 @@ def read_shard(path: Path, *, record: Mapping[str, Any] | None = None) -> Shard:
         header.get("attack", ""),
         norm,
         eps,
+        tuple((record or {}).get("violations", ())),
     )
     if record is not None:
         _check_unit(path, shard, record)

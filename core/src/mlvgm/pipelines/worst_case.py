@@ -12,6 +12,7 @@ from mlvgm.pipelines.outcomes import Outcome, accuracy, on_samples
 from mlvgm.statistics import Estimate, mean_share
 
 UNTOUCHED = "no attack"
+_UNMOVED = -1.0  # below every chance, above mlvgm.pipelines.outcomes.REFUSED
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,12 @@ def point_wise(
         return torch.stack([on_samples(o.samples, values, samples) for o, values in found])
 
     # A given image that nobody moved within the radius counts only where there is no candidate.
-    chance = figures(lambda o: o.chance, lambda o: torch.full_like(o.chance, -1))
+    chance = figures(lambda o: o.chance, lambda o: torch.full_like(o.chance, _UNMOVED))
     right = figures(lambda o: o.robust, lambda o: o.clean)
     single = figures(lambda o: o.robust_single, lambda o: o.clean.double())
     best, columns = chance.argmax(0), torch.arange(len(samples))
     counted = tuple(
-        taking_part[row].attack if float(chance[row, column]) >= 0 else UNTOUCHED
+        taking_part[row].attack if float(chance[row, column]) != _UNMOVED else UNTOUCHED
         for column, row in enumerate(best.tolist())
     )
     return PointWise(samples, counted, right[best, columns], single[best, columns])

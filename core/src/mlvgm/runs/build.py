@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mlvgm.admissible import check_attackable
+from mlvgm.admissible import check_attackable, check_radius
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.harness import Protocol
@@ -119,6 +119,8 @@ def build_study(config: PurifyConfig, generators: Mapping[str, Any] | None = Non
 
     wanted = config.attacks if attacking else ()
     attacks: dict[str, Attack] = {row.label: build_named("attack", row.attack) for row in wanted}
+    for attack in attacks.values():
+        check_radius(attack.info, data.info.image.shape)
     probe = read(data, config.split, samples[:1])[0].to(config.device)
     defences = {}
     for row in config.rows:

@@ -119,11 +119,17 @@ def _component(kind: str, named: Named) -> Resolved:
 
 
 def row_note(row: Row, result: RowResult) -> str:
-    """What must be said wherever a row's numbers appear: its note, a found encoding, approximate gradients."""
+    """What must be said wherever a row's numbers appear: its note, encoding, approximate gradients, refusals."""
     approximate = "" if result.differentiable else "not differentiable"
     if "bpda" in result.paths:
         approximate += "; attacked through " + " and ".join(_SHORT[path] for path in result.paths)
-    return "; ".join(part for part in (_note(row), _encoder(row), approximate.removeprefix("; ")) if part)
+    refused = ""
+    if result.violations:
+        refused = (
+            f"{result.violations} of {result.images} candidates of '{result.attack}' refused, outside ball or box: no "
+            "robustness shown, not counted as robust"
+        )
+    return "; ".join(part for part in (_note(row), _encoder(row), approximate.removeprefix("; "), refused) if part)
 
 
 def _note(row: Row) -> str:
