@@ -15,7 +15,8 @@ import torch
 from mlvgm.errors import InputError
 from mlvgm.runs import results as results_module
 from mlvgm.runs.execute import all_units, check_samples
-from mlvgm.runs.results import finished_units, results, worst_robust
+from mlvgm.runs.metrics import in_short, worst_robust
+from mlvgm.runs.results import finished_units, results
 from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.workers import Workers
 from toy_study import Levels, do, toy_config, toy_run
@@ -180,6 +181,7 @@ def test_worst_robust_is_the_lowest_over_attacks(whole: RunDirectory) -> None:
     # Levels within 0.2 of the boundary cross it: 0.05 + 0.9 k / 11 lies in (0.3, 0.7) for 4 of 12.
     assert rows["undefended", "shift"] == pytest.approx(8 / 12)
     assert worst_robust(result, "undefended") == pytest.approx(8 / 12)
+    assert in_short(result) == (1.0, worst_robust(result, "noisy")) and in_short({"rows": []}) is None
     assert result["partial"] and results_module._partial(toy_config(limit=64)) is False
 
 

@@ -21,7 +21,8 @@ from mlvgm.pipelines.security_curve import distances, security_curves
 from mlvgm.pipelines.worst_case import UNTOUCHED, point_wise, threats, worst_case
 from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo
 from mlvgm.runs.config import checked
-from mlvgm.runs.results import results, worst_robust
+from mlvgm.runs.metrics import worst_robust
+from mlvgm.runs.results import results
 from mlvgm.statistics import bootstrap_mean, mean_share, wilson
 from mlvgm.target import Target
 from toys import Additive, Brightness, Shift

@@ -22,7 +22,15 @@ _LEAST_FREE = 1_000_000  # bytes
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file atomically: a reader sees the old or the new content, never half of it."""
+    """Replace a file atomically: a reader sees the old or the new content, never half of it.
+
+    A link stays one; a device or a pipe, which cannot be replaced, is written to.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            file.write(content)
+        return
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as file:

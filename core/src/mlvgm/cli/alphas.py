@@ -52,6 +52,7 @@ def alphas(
 
     from mlvgm.cli.output import emit_json, json_ready, print_plan, say
     from mlvgm.cli.progress import progress_bar
+    from mlvgm.cli.typed import command_line
     from mlvgm.files import check_writable
     from mlvgm.runs.alphas import alphas_config, build_alphas, open_run
     from mlvgm.runs.alphas_figure import write_figure
@@ -86,7 +87,11 @@ def alphas(
         say("dry run: nothing was computed")
         return
     config, study, built = build_alphas(config)
-    run = open_run(config, out, environment=environment(device=config.study.device, threads=config.study.threads))
+    run = open_run(
+        config,
+        out,
+        environment=environment(device=config.study.device, threads=config.study.threads, command=command_line()),
+    )
     try:
         with progress_bar("choosing alphas", shown=not quiet) as update:
             result = execute_alphas(

@@ -17,6 +17,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from mlvgm.cli.typed import remember
 from mlvgm.errors import InputError, InternalError, MlvgmError, UsageError
 from mlvgm.files import disk_is_full, reason
 
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # is imported; costs 4 % on an idle machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.showwarning = _show_warning
+    remember(arguments)
     try:
         _refuse_bytes(arguments)
         # Typer knows the option only for its help: it may stand anywhere, and is needed when Typer has failed.
@@ -101,12 +103,13 @@ def as_expected(error: BaseException) -> MlvgmError:
 
 def _fail(error: MlvgmError, *, as_json: bool) -> NoReturn:
     message, hint = (text and _LONG.sub(r"\1…", " ".join(text.split())) for text in (error.message, error.hint))
-    if as_json:
-        import json
+    with suppress(OSError):  # the terminal may be gone
+        if as_json:
+            import json
 
-        print(json.dumps({"error": message, "hint": hint, "exit": error.exit_code}), file=sys.stderr)
-    elif message:  # empty where Typer has shown a command's help
-        print(f"error: {message}" + (f" ({hint})" if hint else ""), file=sys.stderr)
+            print(json.dumps({"error": message, "hint": hint, "exit": error.exit_code}), file=sys.stderr)
+        elif message:  # empty where Typer has shown a command's help
+            print(f"error: {message}" + (f" ({hint})" if hint else ""), file=sys.stderr)
     sys.exit(error.exit_code)
 
 

@@ -37,22 +37,37 @@ def report(
 
     Runs on the same images are merged; others stand apart, and the page says why.
     """
+    import os
+
     from mlvgm.cli.output import emit_json, say
-    from mlvgm.files import check_writable, write_text
-    from mlvgm.runs.report import check_report_installed, html_page, make_parts, markdown_tables, write_figures
+    from mlvgm.errors import ConfigError
+    from mlvgm.files import write_text
+    from mlvgm.runs.report import (
+        check_outputs,
+        check_report_installed,
+        figure_names,
+        html_page,
+        make_parts,
+        markdown_tables,
+        write_figures,
+    )
+    from mlvgm.runs.rundir import RunDirectory
     from mlvgm.runs.sections import read_source
 
     check_report_installed()
     page = out or runs[0] / "report.html"
-    sources = [read_source(run) for run in dict.fromkeys(path.resolve() for path in runs)]
-    for path in (page, tables):
-        if path is not None:
-            check_writable(path.parent)
-    if figures is not None:
-        check_writable(figures)
-    parts = make_parts(sources)
+    directories = [RunDirectory.open(run) for run in runs]
+    folders = [Path(os.path.realpath(run)) for run in runs]
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise ConfigError(f"run '{folder}' is given twice", hint="name each run once")
+    check_outputs(page, tables, figures, directories)
+    parts = make_parts([read_source(folder) for folder in folders])
+    names = [] if figures is None else [Path(os.path.realpath(figures / name)) for name in figure_names(parts)]
     for path, text in ((page, html_page(parts)), (tables, markdown_tables(parts))):
         if path is not None:
+            if Path(os.path.realpath(path)) in names:
+                raise ConfigError(f"'{path}' is a figure's file as well", hint="choose another --out or --figures")
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, text)
     written = [] if figures is None else write_figures(figures, parts)

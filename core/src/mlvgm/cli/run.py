@@ -99,10 +99,11 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
     import os
 
     from mlvgm.cli.output import emit_json, print_plan, say
-    from mlvgm.files import check_empty, check_writable
+    from mlvgm.files import check_writable
     from mlvgm.runs.parts import build_data, check_attacks, check_device
     from mlvgm.runs.plan import purify_plan
     from mlvgm.runs.resolve import resolve
+    from mlvgm.runs.rundir import RunDirectory
     from mlvgm.runs.threads import default_threads
     from mlvgm.runs.workers import announced, joined
 
@@ -110,7 +111,7 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
     if out is None:
         check_writable(Path("runs"))
     else:
-        check_empty(out, hint="choose another, or `mlvgm runs resume` it")
+        RunDirectory(out).check_free()
     resolved = resolve(chosen, threads=default_threads(os.environ))
     data, samples = build_data(resolved.config)
     plan = purify_plan(resolved.config, data=data.info, images=len(samples))
@@ -138,6 +139,7 @@ def _load_and_run(
     quiet: bool,
 ) -> None:
     from mlvgm.cli.output import print_plan
+    from mlvgm.cli.typed import command_line
     from mlvgm.runs.build import build_generators, build_study, without_encoder
     from mlvgm.runs.inputs import file_hashes
     from mlvgm.runs.plan import purify_plan
@@ -160,7 +162,7 @@ def _load_and_run(
     inputs = file_hashes(resolved.config)
     path = None
     if workers.leads:
-        made = environment(device=resolved.config.device, threads=resolved.config.threads)
+        made = environment(device=resolved.config.device, threads=resolved.config.threads, command=command_line())
         run = RunDirectory.create(
             out,
             name=_run_name(resolved),
@@ -213,12 +215,12 @@ def _watching(*, shown: bool, several: bool) -> Iterator[Callable[[Progress], No
 def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json_output: bool, quiet: bool) -> None:
     """Run what is not done, then print results and say where everything is."""
     from mlvgm.cli.output import emit_json, json_ready, print_results, say
-    from mlvgm.errors import CheckFailed
+    from mlvgm.errors import CheckFailed, InputError
     from mlvgm.plugins.hooks import Hooks
     from mlvgm.runs.execute import execute
+    from mlvgm.runs.metrics import worst_robust
     from mlvgm.runs.plan import small_print
     from mlvgm.runs.report import write_report
-    from mlvgm.runs.results import worst_robust
 
     try:
         with _watching(shown=workers.leads and not quiet, several=len(config.attacks) > 1) as progress:
@@ -233,8 +235,12 @@ def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json
     else:
         print_results(result)
     say(small_print(config, len(study.samples)))
+    report = None
     with run.keeping_records():  # after the results, which nothing that happens to the figures may hide
-        report = write_report(run, config, result)
+        try:
+            report = write_report(run, config, result)
+        except InputError as error:
+            say(f"no report: {error}")
     say(f"run directory: {run.path}" + (f" (figures and tables: {report})" if report else ""))
     if config.protocol == "rigorous":
         _audit(config, run, quiet=quiet)

@@ -23,22 +23,34 @@ def register(app: typer.Typer) -> None:
 
 
 def list_runs(
-    folder: Annotated[Path, typer.Argument(help="Folder that holds run directories.")] = Path("runs"),
+    folder: Annotated[Path | None, typer.Argument(help="Folder that holds run directories; default runs.")] = None,
     json_output: options.Json = False,
 ) -> None:
-    """Runs in a folder: state, finished units, attack."""
-    from mlvgm.cli.output import emit_json
-    from mlvgm.runs.rundir import RunDirectory
+    """Runs in a folder: when, state, finished units, accuracies of the first row, and the command.
 
-    runs = [RunDirectory(path.parent) for path in sorted(folder.glob("*/config.yaml"))]
-    listed = [{"run": str(run.path), "state": run.state, "units": len(run.finished())} for run in runs]
+    A run whose process has ended without a word is `dead`; `mlvgm runs resume` goes on with it.
+    """
+    import dataclasses
+
+    from mlvgm.cli.output import emit_json
+    from mlvgm.runs import listing
+
+    place = folder or Path("runs")
+    runs = [] if folder is None and not place.exists() else listing.list_runs(place)
     if json_output:
-        emit_json({"runs": listed})
+        emit_json({"schema": 1, "runs": [dataclasses.asdict(run) for run in runs]})
         return
-    for item in listed:
-        print(f"{item['state']:<9} {item['units']:>4} units  {item['run']}")
-    if not listed:
-        print(f"no runs in '{folder}'")
+    for run in runs:
+        accuracies = ""
+        if run.clean is not None and run.robust is not None:
+            accuracies = f", clean {100 * run.clean:.1f} %, robust {100 * run.robust:.1f} %"
+        print(run.run)
+        print(f"  {run.begun or 'unknown':<16}  {run.state}, {run.units} units{accuracies}")
+        for more in (run.command, run.problem):
+            if more:
+                print(f"  {more}")
+    if not runs:
+        print(f"no runs in '{place}'")
 
 
 def show(
@@ -102,6 +114,9 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool
     for key in ("versions", "plugins", "python"):
         if workers.leads and before.get(key) not in (None, now[key]):
             say(f"warning: {key} differ from when the run began; decisions may differ too")
+    lost = [unit for unit in done if not directory.shard(unit).is_file()]
+    if lost and workers.leads:
+        say(f"warning: the images of {len(lost)} finished units are missing, '{lost[0]}' first; their figures stand")
     study = build_study(config)
     check_samples(all_units(config, study.samples), done)  # before its configuration is replaced
     if workers.leads:

@@ -50,6 +50,7 @@ def score(
     robust. Shards of a run that are missing, damaged or exchanged are named and left out. Either ends with exit code 1.
     """
     import dataclasses
+    import math
     import os
 
     import torch
@@ -64,6 +65,8 @@ def score(
 
     if norm not in (None, "Linf", "L2", "L1"):
         raise ConfigError(f"--norm: expected Linf, L2 or L1, came '{norm}'")
+    if eps is not None and not math.isfinite(eps):
+        raise ConfigError(f"--eps: expected a finite number, came {eps}")
     if eps is not None and norm is None:
         raise ConfigError("--eps has no meaning without --norm", hint="add --norm L2, Linf or L1")
     flags = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlvgm.errors import ConfigError
-from mlvgm.files import write_bytes, write_text
+from mlvgm.errors import ConfigError, InputError
+from mlvgm.files import check_writable, write_bytes, write_text
 from mlvgm.runs.config import PurifyConfig
 from mlvgm.runs.plan import small_print
 from mlvgm.runs.png import as_png
@@ -97,6 +98,37 @@ def make_parts(sources: Sequence[Source]) -> list[Part]:
 
 def _image(picture: Picture, mark: str) -> Image:
     return Image(mark + picture.name, picture.alt, as_png(picture.figure))
+
+
+def check_outputs(page: Path, tables: Path | None, figures: Path | None, runs: Sequence[RunDirectory]) -> None:
+    """Refuse places where a report cannot be written, or would replace something that is no report.
+
+    Raises:
+        ConfigError: two of them are the same.
+        InputError: one is a folder, cannot be written to, or is a file that makes up a run.
+    """
+    places = [path for path in (page, tables, figures) if path is not None]
+    for path in places:
+        if [os.path.realpath(other) for other in places].count(os.path.realpath(path)) > 1:
+            raise ConfigError(f"'{path}' is given for two outputs", hint="name a place for each")
+        if any(run.owns(path) for run in runs):
+            raise InputError(f"'{path}' is a file or folder of a run, which a report does not replace")
+    for file in (page, tables):
+        if file is not None:
+            check_writable(file.parent)
+            try:
+                folder = file.is_dir()
+            except OSError as error:
+                raise InputError(f"cannot write to '{file}': {error.strerror}") from None
+            if folder:
+                raise InputError(f"cannot write to '{file}': it is a folder", hint="name a file in it")
+    if figures is not None:
+        check_writable(figures)
+
+
+def figure_names(parts: Sequence[Part]) -> list[str]:
+    """Names of the files that :func:`write_figures` writes."""
+    return [f"{image.name}.png" for part in parts for image in part.images]
 
 
 def write_figures(folder: Path, parts: Sequence[Part]) -> list[Path]:

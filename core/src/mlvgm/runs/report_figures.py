@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from mlvgm.errors import InputError
 from mlvgm.pipelines.purify import RowResult
 from mlvgm.pipelines.security_curve import Curve, distances, security_curves
 from mlvgm.pipelines.slug import slug
@@ -182,7 +183,10 @@ def _panels(section: Section) -> list[Picture]:
             label, file = record["defence"], source.run.path / "images" / f"{name}.safetensors"
             if label in found or len(found) == PANELS or not file.is_file():
                 continue
-            tensors, right = source.run.read_images(name), record["robust"]
+            try:
+                tensors, right = source.run.read_images(name), record["robust"]
+            except InputError:
+                continue
             title = f"{label} under {record['attack']}"
             text = f"Images of {title}: original, adversarial, their difference, purified; one column an image. "
             text += "Decisions on fresh noise: " + ", ".join("right" if one else "wrong" for one in right[:SHOWN])

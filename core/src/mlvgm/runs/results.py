@@ -111,13 +111,3 @@ def row_results(result: dict[str, Any]) -> list[RowResult]:
 def worst_cases(result: dict[str, Any]) -> list[WorstCase]:
     """Worst cases of :func:`results` as dataclasses again."""
     return TypeAdapter(list[WorstCase]).validate_python(result["worst"])
-
-
-def worst_robust(result: dict[str, Any], label: str) -> float:
-    """The lowest robust accuracy of a defence in :func:`results`: its worst case, where attacks share a radius.
-
-    Without any radius it is the lowest accuracy at whatever distance.
-    """
-    worst = [case.robust.value for case in worst_cases(result) if case.label == label]
-    fixed = [row.robust.value for row in row_results(result) if row.label == label and row.eps is not None]
-    return min(worst or fixed or [row.robust.value for row in row_results(result) if row.label == label])

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlvgm.errors import InputError, Stopped
-from mlvgm.files import disk_is_full, is_unfinished, reason, write_bytes, write_text
+from mlvgm.files import check_writable, disk_is_full, is_unfinished, reason, write_bytes, write_text
 from mlvgm.runs import records
 from mlvgm.runs.lock import LOCK, is_locked, locked
 
@@ -86,17 +86,16 @@ class RunDirectory:
         """
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         mark = hashlib.sha256(f"{config}{stamp}{os.getpid()}".encode()).hexdigest()[:8]
+        begun = {"begun": datetime.now(UTC).isoformat(timespec="seconds")}
         folder = path or Path("runs") / f"{stamp}-{name}-{mark}"
         run = cls(folder)
+        run.check_free()
         try:
-            if folder.exists() and not run.never_began:
-                hint = "choose another, or `mlvgm runs resume` it"
-                raise InputError(f"output folder '{folder}' is not empty", hint=hint)
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder):
                 run.images.mkdir(exist_ok=True)
                 run.set_status("created")
-                for file, content in {"environment.json": environment, **(documents or {})}.items():
+                for file, content in {"environment.json": {**environment, **begun}, **(documents or {})}.items():
                     run.write_json(file, content)
                 run.write_config(config)
         except OSError as error:  # nothing is computed yet, so nothing is left
@@ -126,6 +125,17 @@ class RunDirectory:
             f"'{path}' was killed before its run began, and holds no results",
             hint=f"start it again with `--out {path}`, or remove it",
         )
+
+    def check_free(self) -> None:
+        """Refuse a place where no run can be made.
+
+        Raises:
+            InputError: it is not writable, or holds something already.
+        """
+        check_writable(self.path)
+        if self.path.exists() and not self.never_began:
+            hint = "choose another, or `mlvgm runs resume` it"
+            raise InputError(f"output folder '{self.path}' is not empty", hint=hint)
 
     @property
     def never_began(self) -> bool:
@@ -229,6 +239,12 @@ class RunDirectory:
         except (OSError, SafetensorError) as error:
             raise InputError(f"cannot read images '{path}': {error}", hint="restore the file") from None
 
+    def owns(self, path: Path) -> bool:
+        """Whether a file is one of those that make up the run, which nothing else may replace."""
+        here, place = Path(os.path.realpath(self.path)), Path(os.path.realpath(path))
+        written = place.suffix in (".json", ".jsonl", ".safetensors") or place.name == LOCK
+        return place in (here, here / "config.yaml", here / "images") or (here in place.parents and written)
+
     def append(self, record: Mapping[str, Any]) -> None:
         records.append(self.records, record)
 
@@ -269,8 +285,8 @@ class RunDirectory:
             ) from None
 
 
-def environment(*, device: str, threads: int) -> dict[str, Any]:
-    """What the numbers of a run depend on: versions, plugin distributions, device and threads."""
+def environment(*, device: str, threads: int, command: str = "") -> dict[str, Any]:
+    """What the numbers of a run depend on: versions, plugin distributions, device and threads; and what was typed."""
     names = ("torch", "numpy", "timm", "torchvision", "safetensors")
     mlvgm = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"].startswith("mlvgm")}
     versions = {name: _version(name) for name in names}
@@ -281,6 +297,7 @@ def environment(*, device: str, threads: int) -> dict[str, Any]:
         "plugins": dict(sorted(mlvgm.items())),
         "device": device,
         "threads": threads,
+        "command": command,
     }
 
 
