@@ -197,8 +197,14 @@ def test_scoring_what_is_not_there(refused: Run) -> None:
 
 
 def test_training_on_the_bundled_sample_is_refused(refused: Run) -> None:
-    said = refused("train", "classifier", "fashion-cnn", "--set", "data.source=sample")
-    assert "sample" in said and "make data" in said
+    for command in (("train", "classifier", "fashion-cnn"), ("run", "alphas", "--method", "random")):
+        said = refused(*command, "--set", "data.source=sample")
+        assert "sample" in said and "make data" in said and "--set data.source=full" in said
+
+
+def test_resuming_a_training_that_never_began(refused: Run, tmp_path: Path) -> None:
+    said = refused("train", "classifier", "fashion-cnn", "--resume", "--out", "missing")
+    assert "nothing to resume in 'missing'" in said
 
 
 def test_training_on_a_device_that_is_not_there(refused: Run) -> None:

@@ -22,13 +22,16 @@ finally:
 """
 
 
-def modules_after(*arguments: str, environment: dict[str, str] | None = None, exit_code: int = 0) -> set[str]:
+def modules_after(
+    *arguments: str, environment: dict[str, str] | None = None, exit_code: int = 0, folder: Path | None = None
+) -> set[str]:
     """Names of the modules that a command has imported when it ends."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(arguments=list(arguments))],
         capture_output=True,
         text=True,
         env=environment,
+        cwd=folder,
         check=False,
     )
     assert done.returncode == exit_code, done.stderr
@@ -129,6 +132,27 @@ def test_a_dry_run_imports_no_torch() -> None:
 def test_wrong_options_are_refused_before_torch_is_imported(arguments: tuple[str, ...]) -> None:
     modules = modules_after("run", "purify", *arguments, exit_code=2)
     assert "mlvgm.cli.run" in modules
+    assert not modules & {*HEAVY}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "alphas", "--method", "random", "--set", "method.nosuch=1"),
+        ("run", "alphas", "--method", "random", "--set", "data.source=sample"),
+        ("run", "mix", "--set", "generator.temperature=hot"),
+        ("run", "score", "nowhere"),
+        ("audit", "--purifier", "mlvgm", "--set", "purifier.nosuch=1"),
+        ("train", "generator", "nvae", "--set", "train.nosuch=1"),
+        ("train", "generator", "nvae", "--set", "data.source=sample"),
+        ("train", "generator", "nvae", "--resume"),
+        ("purify", ".", "--out", "nowhere", "--set", "purifier.noise=true"),
+    ],
+    ids=" ".join,
+)
+def test_other_commands_refuse_wrong_options_as_early(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    modules = modules_after(*arguments, exit_code=2, folder=tmp_path)
+    assert f"mlvgm.cli.{arguments[0]}" in modules
     assert not modules & {*HEAVY}
 
 

@@ -57,7 +57,7 @@ def test_files_that_are_no_yaml(tmp_path: Path) -> None:
     large.write_bytes(b"#" * 1_000_001)
     os.mkfifo(pipe)
     for path, said in (
-        (binary, "not UTF-8 text"), (large, "larger than"), (pipe, "not a file"), (tmp_path, "not a file"),
+        (binary, "is not UTF-8 text"), (large, "larger than"), (pipe, "not a file"), (tmp_path, "not a file"),
         (tmp_path / "none", "No such file"), (tmp_path / ("x" * 300), "File name too long"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=said):

@@ -87,14 +87,24 @@ def read(path: Path, *, what: str) -> Any:
         InputError: it cannot be read, is no text, or not such YAML.
     """
     try:
+        return parse(text_of(path, what=what))
+    except ValueError as error:
+        raise InputError(f"{what} '{path}' is not YAML that is taken here: {error}") from None
+
+
+def text_of(path: Path, *, what: str) -> str:
+    """The text in a file of moderate size, of which ``what`` says what it is in messages.
+
+    Raises:
+        InputError: it cannot be read, or is no text.
+    """
+    try:
         if path.exists() and not path.is_file():  # a device or pipe may never end
             raise InputError(f"cannot read {what} '{path}': not a file")
         if path.stat().st_size > _LARGEST:
             raise InputError(f"cannot read {what} '{path}': larger than {_LARGEST:,} bytes")
-        return parse(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read {what} '{path}': {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError(f"{what} '{path}' is not YAML: not UTF-8 text") from None
-    except ValueError as error:
-        raise InputError(f"{what} '{path}' is not YAML that is taken here: {error}") from None
+        raise InputError(f"{what} '{path}' is not UTF-8 text") from None

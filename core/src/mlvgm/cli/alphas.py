@@ -10,7 +10,7 @@ import typer
 from mlvgm.cli import options
 
 if TYPE_CHECKING:
-    from mlvgm.runs.alphas import AlphasConfig
+    from mlvgm.runs.alphas_config import AlphasConfig
 
 EPILOG = (
     "Examples: `mlvgm run alphas --generator nvae --method energy` · "
@@ -33,7 +33,7 @@ def alphas(
         int | None, typer.Option("--images", "-n", min=1, help="Adversarial images to find.", rich_help_panel="Data")
     ] = None,
     evaluations: Annotated[int | None, typer.Option(min=1, help="Vectors to try.", rich_help_panel="Compute")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.", rich_help_panel="Compute")] = None,
+    seed: options.Seed = None,
     device: options.ConfiguredDevice = None,
     threads: options.Threads = None,
     settings: Annotated[list[str] | None, options.assignments("search.weight=0.5 or attack.eps=0.5")] = None,
@@ -48,18 +48,13 @@ def alphas(
     """Choose alphas on adversarial images that fool pure reconstruction, and judge them on others."""
     import os
 
-    import torch
-
-    from mlvgm.cli.output import emit_json, json_ready, print_plan, say
-    from mlvgm.cli.progress import progress_bar
-    from mlvgm.cli.typed import command_line
-    from mlvgm.files import check_writable
-    from mlvgm.runs.alphas import alphas_config, build_alphas, open_run
-    from mlvgm.runs.alphas_figure import write_figure
-    from mlvgm.runs.alphas_search import execute_alphas
-    from mlvgm.runs.parts import check_device
+    from mlvgm.cli.output import emit_json, print_plan, say
+    from mlvgm.files import check_empty, check_writable
+    from mlvgm.pipelines.full_data import NEVER_ON_TEST, check_full
+    from mlvgm.runs.alphas_config import alphas_config
+    from mlvgm.runs.parts import build_named, check_device
     from mlvgm.runs.resolve import collect
-    from mlvgm.runs.rundir import environment
+    from mlvgm.runs.threads import default_threads
 
     flags = {
         "method.name": method,
@@ -76,16 +71,36 @@ def alphas(
         "threads": threads,
     }
     chosen = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ)
-    config = alphas_config(chosen, threads=torch.get_num_threads())
-    check_device(config.study.device)
-    check_writable(out or Path("runs"))
+    if out is None or (out / "config.yaml").is_file():  # one that was interrupted goes on
+        check_writable(out or Path("runs"))
+    else:
+        check_empty(out)
+    config = alphas_config(chosen, threads=default_threads(os.environ))
     if not quiet:
         print_plan(_plan(config))
+    full = build_named("data", config.study.data)
+    if not dry_run:
+        check_full(full, why=NEVER_ON_TEST)
+    check_device(config.study.device)
     if dry_run:
         if json_output:
             emit_json({"config": config.plain()})
+        if full.info.sample:
+            say("warning: only a sample of test images is here; without training images the run itself is refused")
         say("dry run: nothing was computed")
         return
+    _run(config, out=out, json_output=json_output, quiet=quiet)
+
+
+def _run(config: AlphasConfig, *, out: Path | None, json_output: bool, quiet: bool) -> None:
+    from mlvgm.cli.output import emit_json, json_ready, say
+    from mlvgm.cli.progress import progress_bar
+    from mlvgm.cli.typed import command_line
+    from mlvgm.runs.alphas import build_alphas, open_run
+    from mlvgm.runs.alphas_figure import write_figure
+    from mlvgm.runs.alphas_search import execute_alphas
+    from mlvgm.runs.rundir import environment
+
     config, study, built = build_alphas(config)
     run = open_run(
         config,

@@ -67,11 +67,11 @@ def audit(
     """
     import os
 
-    import torch
-
-    from mlvgm.audit.evaluation import audit_config
     from mlvgm.cli.output import emit_json, say
+    from mlvgm.files import check_writable
+    from mlvgm.runs.parts import check_given
     from mlvgm.runs.resolve import collect
+    from mlvgm.runs.threads import default_threads
 
     flags = {
         "generator.name": generator,
@@ -87,7 +87,13 @@ def audit(
         "threads": threads,
     }
     chosen = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ)
-    resolved = audit_config(chosen, target=subject, threads=torch.get_num_threads())
+    if out is not None:
+        check_writable(out)
+    check_given(chosen)
+
+    from mlvgm.audit.evaluation import audit_config
+
+    resolved = audit_config(chosen, target=subject, threads=default_threads(os.environ))
 
     def show(verdict: Verdict, plain: dict[str, Any]) -> None:
         if json_output:

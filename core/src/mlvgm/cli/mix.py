@@ -18,6 +18,8 @@ EPILOG = (
     "`mlvgm run mix --set generator.weights=FILE --seed 3 --json`"
 )
 
+_SPLITS = ("train", "validation", "test")
+
 
 def mix(
     generator: Annotated[str | None, options.component("generators", "Generator whose latents are exchanged.")] = None,
@@ -30,8 +32,8 @@ def mix(
     ] = None,
     split: Annotated[str, typer.Option(help="Split the images come from.", rich_help_panel="Data")] = "test",
     pairs: Annotated[int, typer.Option("--pairs", "-n", min=1, max=1000, help="Pairs of images, one a row.")] = 6,
-    columns: Annotated[int, typer.Option(min=1, help="Most mixtures in a row, evenly spaced.")] = 16,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.", rich_help_panel="Compute")] = 0,
+    columns: Annotated[int, typer.Option(min=1, max=1000, help="Most mixtures in a row, evenly spaced.")] = 16,
+    seed: options.FixedSeed = 0,
     device: options.Device = "cpu",
     settings: Annotated[list[str] | None, options.assignments("generator.temperature=0.7")] = None,
     out: Annotated[Path, typer.Option(help="PNG file to write.", rich_help_panel="Output")] = Path("mix.png"),
@@ -47,11 +49,9 @@ def mix(
 
     from mlvgm.cli.output import emit_json, say
     from mlvgm.cli.progress import progress_bar
-    from mlvgm.errors import ConfigError
+    from mlvgm.errors import ConfigError, unknown
     from mlvgm.files import check_writable
-    from mlvgm.pipelines.grid import write_grid
-    from mlvgm.pipelines.mix import mix_images, mix_samples, spread
-    from mlvgm.runs.parts import build_part, check_device
+    from mlvgm.runs.parts import build_part, check_device, check_part
     from mlvgm.runs.resolve import collect
     from mlvgm.runs.settings import part, refuse_others
 
@@ -61,12 +61,20 @@ def mix(
     asked = {key.split(".")[0] for key, setting in chosen.items() if not setting.source.startswith("$")}
     if "encoder" in asked and "data" not in asked:
         raise ConfigError("samples have no use for an encoder", hint="give the images to encode with --data")
+    if split not in _SPLITS:
+        raise unknown("split", split, _SPLITS)
     if out.suffix.lower() != ".png":
         raise ConfigError(f"expected a PNG file, came --out {out}", hint="for example --out mix.png")
     if out.is_dir():
         raise ConfigError(f"--out {out} is a folder", hint=f"for example --out {out / 'mix.png'}")
-    check_device(device)
     check_writable(out.parent)
+    for name in {"generator"} | asked:
+        check_part(name, chosen)
+    check_device(device)
+
+    from mlvgm.pipelines.grid import write_grid
+    from mlvgm.pipelines.mix import mix_images, mix_samples, spread
+
     images = _pairs(build_part("data", chosen), split, pairs) if "data" in asked else None
     model = build_part("generator", chosen).to(device)
     if images is not None and part(chosen, "encoder"):

@@ -29,9 +29,9 @@ Data = Annotated[str | None, component("datasets", "Data set.", "Data")]
 
 Budget = Annotated[str | None, typer.Option(help="Preset: demo, standard or rigorous.", rich_help_panel="Compute")]
 LARGEST_SEED = 2**63 - 1
-Seed = Annotated[
-    int | None, typer.Option(min=0, max=LARGEST_SEED, help="Seed of all noise.", rich_help_panel="Compute")
-]
+_SEED = typer.Option(min=0, max=LARGEST_SEED, help="Seed of everything random.", rich_help_panel="Compute")
+Seed = Annotated[int | None, _SEED]
+FixedSeed = Annotated[int, _SEED]
 Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads.", rich_help_panel="Compute")]
 _DEVICE = typer.Option(help="Torch device.", rich_help_panel="Compute")
 Device = Annotated[str, _DEVICE]

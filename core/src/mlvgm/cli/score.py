@@ -36,7 +36,13 @@ def score(
         float | None, typer.Option(min=0, help="Their largest size, likewise.", rich_help_panel="Data")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the decisions' noise; the run's by default.", rich_help_panel="Compute")
+        int | None,
+        typer.Option(
+            min=0,
+            max=options.LARGEST_SEED,
+            help="Seed of the decisions' noise; the run's by default.",
+            rich_help_panel="Compute",
+        ),
     ] = None,
     device: options.ConfiguredDevice = None,
     threads: options.Threads = None,
@@ -53,15 +59,12 @@ def score(
     import math
     import os
 
-    import torch
-
     from mlvgm.cli.output import emit_json, json_ready, say
     from mlvgm.cli.progress import progress_bar
-    from mlvgm.errors import CheckFailed, ConfigError
-    from mlvgm.runs.parts import check_device
+    from mlvgm.errors import CheckFailed, ConfigError, InputError
+    from mlvgm.runs.parts import check_device, check_given
     from mlvgm.runs.resolve import collect
-    from mlvgm.runs.score import score_config, score_stored
-    from mlvgm.runs.score import stored as read
+    from mlvgm.runs.threads import default_threads
 
     if norm not in (None, "Linf", "L2", "L1"):
         raise ConfigError(f"--norm: expected Linf, L2 or L1, came '{norm}'")
@@ -80,10 +83,17 @@ def score(
         "threads": threads,
     }
     chosen = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ)
+    if not stored.exists():
+        raise InputError(f"no such folder or shard: '{stored}'", hint="see `mlvgm runs list`")
+    check_given(chosen)
+
+    from mlvgm.runs.score import score_config, score_stored
+    from mlvgm.runs.score import stored as read
+
     found = read(stored, norm=norm, eps=eps)
     for problem in found.problems:
         say(f"left out: {problem}")
-    config, own = score_config(chosen, found.config, threads=torch.get_num_threads())
+    config, own = score_config(chosen, found.config, threads=default_threads(os.environ))
     check_device(config.device)
     with progress_bar("scoring", shown=not quiet) as update:
         rows = score_stored(found, config, own=own, progress=update)

@@ -30,7 +30,7 @@ def train(
         Path, typer.Option(help="Folder for checkpoints, weights and card.", rich_help_panel="Output")
     ] = Path("trained"),
     settings: Annotated[list[str] | None, options.assignments("train.steps=100 or data.data_dir=DIR")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.", rich_help_panel="Compute")] = 0,
+    seed: options.FixedSeed = 0,
     device: options.Device = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in OUT.")] = False,
     json_output: options.Json = False,
@@ -42,14 +42,20 @@ def train(
     from mlvgm.cli.output import emit_json, say
     from mlvgm.cli.progress import progress_bar
     from mlvgm.pipelines import train as pipeline
-    from mlvgm.runs.build import build_training
-    from mlvgm.runs.parts import check_device
+    from mlvgm.pipelines.full_data import NEVER_TRAINED_ON, check_full
+    from mlvgm.plugins.load import built
+    from mlvgm.runs.parts import build_part, check_device, check_part, check_training
     from mlvgm.runs.resolve import collect
 
     chosen_name = _check(kind, name or generator or classifier)
     chosen = collect(assignments=settings or (), flags={"data.name": data}, file=None, environ=os.environ)
+    pipeline.check_folder(out, resume=resume)
+    trainer, configuration = check_training(kind, chosen_name, chosen)
+    check_part("data", chosen)
     check_device(device)
-    trainable, dataset = build_training(kind, chosen_name, chosen)
+    dataset = build_part("data", chosen)
+    check_full(dataset, why=NEVER_TRAINED_ON)
+    trainable = built(trainer, configuration)
     with progress_bar(f"training {chosen_name}", shown=not quiet) as update:
         trained = pipeline.train(
             trainable,

@@ -14,6 +14,7 @@ from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.files import write_bytes
 from mlvgm.noise import Keys
+from mlvgm.pipelines.full_data import NEVER_ON_TEST, check_full
 from mlvgm.protocols.alphas import AdversarialSet
 from mlvgm.protocols.attack import Attack, AttackContext
 from mlvgm.protocols.data import Dataset, Split
@@ -35,19 +36,6 @@ class Built:
     adversarial: AdversarialSet
     tried: int
     right: int
-
-
-def refuse_sample(data: Dataset) -> None:
-    """Refuse data of which only test images are here.
-
-    Raises:
-        InputError: that is so.
-    """
-    if data.info.sample:
-        raise InputError(
-            f"data '{data.info.name}' is only a bundled sample of test images, and alphas are never chosen on those",
-            hint="run `make data`, or add --set data.source=full",
-        )
 
 
 def shuffled(size: int, *, seed: int) -> list[int]:
@@ -90,7 +78,7 @@ def build_adversarial_set(
     Raises:
         InputError: the data set is only a bundled sample of test images, or too few adversarial images were found.
     """
-    refuse_sample(data)
+    check_full(data, why=NEVER_ON_TEST)
     if split == "test":
         raise ConfigError("alphas are never chosen on the test split", hint="take train or validation")
     parts: list[AdversarialSet] = []

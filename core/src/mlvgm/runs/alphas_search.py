@@ -24,7 +24,7 @@ from mlvgm.pipelines.monotonicity import monotonicity
 from mlvgm.protocols.alphas import AdversarialSet, AlphaMethod, AlphaProblem, Measured, Trial, purifier_of, with_alphas
 from mlvgm.protocols.data import Split
 from mlvgm.reading import read
-from mlvgm.runs.alphas import AlphasConfig
+from mlvgm.runs.alphas_config import AlphasConfig
 from mlvgm.runs.build import Study
 from mlvgm.runs.config import Named
 from mlvgm.runs.parts import build_named

@@ -13,16 +13,14 @@ from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.harness import Protocol
 from mlvgm.noise import Keys
-from mlvgm.plugins.load import Resolved, build, component
+from mlvgm.plugins.load import Resolved, component
 from mlvgm.protocols.attack import Attack
 from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.generator import Encodes
-from mlvgm.protocols.train import Trainable
 from mlvgm.reading import read
 from mlvgm.runs.config import PurifyConfig, Row
-from mlvgm.runs.parts import build_data, build_named, build_part, build_placed
-from mlvgm.runs.settings import Settings, nest, part, refuse_others
+from mlvgm.runs.parts import build_data, build_named, build_placed
 
 
 @dataclass(frozen=True)
@@ -146,19 +144,3 @@ def protocol_of(config: PurifyConfig) -> Protocol:
         memory=config.memory,
         gradient=config.gradient,
     )
-
-
-def build_training(kind: str, name: str, settings: Settings) -> tuple[Trainable, Dataset]:
-    """The trainer of ``name`` (``train.*`` settings) and its data set (``data.*``).
-
-    Args:
-        kind: singular or plural, e.g. ``"generator"``.
-        name: what is trained, e.g. ``"nvae"``.
-
-    Raises:
-        ConfigError: an option is unknown or belongs to neither.
-        PluginError: nothing of that name can be trained.
-    """
-    refuse_others(settings, ("data", "train"), what="training")
-    options = nest({key: setting.value for key, setting in part(settings, "train").items()})
-    return build("trainers", f"{kind.removesuffix('s')}s-{name}", options), build_part("data", settings)

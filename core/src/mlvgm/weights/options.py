@@ -19,9 +19,9 @@ def read_options(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        text = path.read_text(encoding="utf-8")
+        text = plain_yaml.text_of(path, what="constructor arguments")
         content = json.loads(text) if path.suffix == ".json" else plain_yaml.parse(text)
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: expected JSON or YAML with constructor arguments, got: {reason}") from error
     if not isinstance(content, dict):
