@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mlvgm.admissible import check_candidates, check_images, check_radius
+from mlvgm.admissible import check_candidates, check_radius
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
+from mlvgm.given import check_images
 from mlvgm.harness import Protocol, run_attack, select
 from mlvgm.pipelines.outcomes import Outcome
 from mlvgm.pipelines.purify import Unit, record, summarise

@@ -17,21 +17,6 @@ from mlvgm.protocols.attack import AttackInfo, Gradient
 RELATIVE, ABSOLUTE = 1e-5, 1e-6
 
 
-def check_images(images: Tensor, *, what: str = "images") -> None:
-    """Refuse images that are not finite float32 NCHW in [0, 1].
-
-    Raises:
-        InputError: wrong type, shape or range, or NaN.
-    """
-    if images.ndim != 4 or images.dtype != torch.float32:
-        raise InputError(f"{what}: expected float32 (N, C, H, W), got {images.dtype} {tuple(images.shape)}")
-    if not bool(torch.isfinite(images).all()):
-        raise InputError(f"{what}: {int((~torch.isfinite(images)).sum())} pixels are NaN or infinite")
-    if images.numel() and (float(images.min()) < 0 or float(images.max()) > 1):
-        low, high = float(images.min()), float(images.max())
-        raise InputError(f"{what}: expected values in [0, 1], got [{low:.4g}, {high:.4g}]", hint="divide bytes by 255")
-
-
 def check_labels(labels: Tensor, images: Tensor, *, classes: int) -> None:
     """Refuse labels that are not one class for each image.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from mlvgm.answers import check_logits, check_purified
 from mlvgm.box import to_box
 from mlvgm.errors import InputError
+from mlvgm.given import check_batch, check_images
 from mlvgm.noise import Keys
 from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.purifier import Purifier
@@ -109,7 +110,8 @@ class Defence:
         Shape:
             output: (B, k, classes). A deterministic defence computes one draw and repeats it.
         """
-        batch, draws = len(images), len(keys) // max(len(images), 1)
+        check_batch(images)
+        batch, draws = len(images), len(keys) // len(images)
         if len(keys) != batch * draws or draws == 0:
             raise InputError(f"{len(keys)} rows of keys for {batch} images", hint="give every image the same draws")
         if not self.stochastic:
@@ -149,7 +151,12 @@ class Defence:
         return logits.log_softmax(2).logsumexp(1) - torch.log(torch.tensor(float(logits.shape[1])))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Scores (B, classes) of one decision for each image."""
+        """Scores (B, classes) of one decision for each image.
+
+        Raises:
+            InputError: images that are not finite float32 in [0, 1].
+        """
+        check_images(images)
         votes = self.votes if self.stochastic else 1
         keys = self.keys or Keys.fresh(len(images), draws=votes)
         return self.vote(self.draw(images, keys))

@@ -12,13 +12,13 @@ from torch import Tensor
 from mlvgm.admissible import (
     check_attackable,
     check_candidates,
-    check_images,
     check_labels,
     check_radius,
     perturbation_norm,
 )
 from mlvgm.defence import Defence
 from mlvgm.errors import InputError
+from mlvgm.given import check_images
 from mlvgm.noise import Keys
 from mlvgm.protocols.attack import Attack, AttackContext, Gradient, Path, gradient_paths
 from mlvgm.target import Counts, Target

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mlvgm.defence import Backward, Defence
+from mlvgm.given import check_batch
 from mlvgm.noise import Keys, row_numbers
 from mlvgm.protocols.attack import Gradient
 from mlvgm.statistics import success_estimate
@@ -111,8 +112,10 @@ class Target(nn.Module):
             object.__setattr__(other, name, changes.get(name, getattr(self, name)))
         return other
 
-    def _next_keys(self, count: int, draws: int, purpose: str = "") -> Keys:
+    def _next_keys(self, images: Tensor, draws: int, purpose: str = "") -> Keys:
         """Keys of the next ``draws`` draws of each image, image-major."""
+        check_batch(images)
+        count = len(images)
         if count == len(self):
             samples = [self._keys.rows[row][0] for row in self._rows]
         else:  # a third-party attack's own subset: by row, in numbers no sample id has
@@ -135,7 +138,7 @@ class Target(nn.Module):
         Shape:
             output: (B, draws, K), or (B, K) for ``draws=None``.
         """
-        logits = self._draw(images, self._next_keys(len(images), draws or self.eot))
+        logits = self._draw(images, self._next_keys(images, draws or self.eot))
         return logits if draws is not None else self.defence.vote(logits)
 
     def _draw(self, images: Tensor, keys: Keys) -> Tensor:
@@ -184,7 +187,7 @@ class Target(nn.Module):
             the same noise in pieces.
         """
         count = draws or self.eot
-        keys = self._next_keys(len(images), count)
+        keys = self._next_keys(images, count)
         self.counts.forwards += len(keys) if self.stochastic else len(images)
         self.counts.backwards += len(keys) if self.stochastic else len(images)
         parts = [
@@ -250,7 +253,7 @@ class Target(nn.Module):
             targets: (B,) wanted classes; success then means reaching them.
         """
         with torch.no_grad():
-            logits = self._draw(images, self._next_keys(len(images), draws if self.stochastic else 1, "selection"))
+            logits = self._draw(images, self._next_keys(images, draws if self.stochastic else 1, "selection"))
         return Success(
             *success_estimate(logits, labels, targets=targets, votes=self.defence.votes, ballots=self.defence.ballots)
         )

@@ -189,7 +189,7 @@ def test_refusals(generator: HierarchicalGenerator) -> None:
         generator.blend(encoding, noise, [1.5] * count)
     with pytest.raises(InputError, match="3 rows of noise for 2 encoded images"):
         generator.blend(encoding, generator.draw_noise(keys(3)), [0.0] * count)
-    with pytest.raises(InputError, match="nvae encodes batches of"):
+    with pytest.raises(InputError, match="images for nvae: expected float32"):
         generator.encode(torch.rand(1, 1, 8, 8))
     with pytest.raises(ConfigError, match="unknown sampling option of nvae 'psi'"):
         generator.with_sampling(psi=0.7)

@@ -64,7 +64,7 @@ def test_refusals() -> None:
         LightEncoder.from_architecture({**described, "w_dim": 4}, generator=GENERATOR)
     with pytest.raises(InputError, match="no valid LightEncoderArchitecture: hidden"):
         LightEncoder.from_architecture({**described, "hidden": 0}, generator=GENERATOR)
-    with pytest.raises(InputError, match=r"encodes batches of 3×16×16 images, got shape \(1, 3, 8, 8\)"):
+    with pytest.raises(InputError, match=r"expected float.* \(N, 3, 16, 16\), got .* \(1, 3, 8, 8\)"):
         build_encoder(ARCHITECTURE, seed=0).encode(torch.zeros(1, 3, 8, 8))
     with pytest.raises(ValidationError, match="images of 10×10 cannot be halved 2 times"):
         LightEncoderArchitecture(image=(1, 10, 10), styles=2, w_dim=2, widths=(4, 4))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mlvgm.attribute import evaluating, made
 from mlvgm.defence import Backward, Defence
 from mlvgm.errors import ConfigError, InputError
+from mlvgm.given import check_batch
 from mlvgm.nature import Nature, nature_of
 from mlvgm.noise import Keys
 from mlvgm.others import answer
@@ -84,7 +85,8 @@ class ImportedDefence(Defence):
     """A defence that is one module. Its noise comes from the global generators, seeded by the keys and put back."""
 
     def draw(self, images: Tensor, keys: Keys, *, backward: Backward = "exact") -> Tensor:
-        whole, draws = self.purifier, len(keys) // max(len(images), 1)
+        check_batch(images)
+        whole, draws = self.purifier, len(keys) // len(images)
         if not isinstance(whole, WholeModule):  # the bare classifier
             return super().draw(images, keys, backward=backward)
         if backward == "bpda":

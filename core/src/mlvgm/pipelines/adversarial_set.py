@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mlvgm.admissible import check_candidates, check_images
+from mlvgm.admissible import check_candidates
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.files import write_bytes
+from mlvgm.given import check_images
 from mlvgm.noise import Keys
 from mlvgm.pipelines.full_data import NEVER_ON_TEST, check_full
 from mlvgm.protocols.alphas import AdversarialSet

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlvgm.admissible import check_images
 from mlvgm.errors import InputError
+from mlvgm.given import check_images
 
 FORMAT = "mlvgm-shard"
 VERSION = "1"

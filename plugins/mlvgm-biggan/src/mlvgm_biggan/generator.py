@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mlvgm.errors import ConfigError, InputError, unknown
+from mlvgm.given import check_keys, check_latents, check_noise
 from mlvgm.latents import Latents, LatentSpec
 from mlvgm.noise import Keys, Noise, normal, uniform
 from mlvgm.protocols.generator import NuisanceSpec
@@ -74,6 +75,7 @@ class ClassConditionalGenerator:
         Raises:
             ConfigError: ``tied`` in a family whose latents are parts of one z.
         """
+        check_keys(keys, name=self.name)
         if tied and not self.ties:
             raise ConfigError(f"{self.name} has no tied noise", hint="its latents are parts of one z; use tied=False")
         count = len(self.latents)
@@ -116,6 +118,12 @@ class ClassConditionalGenerator:
     def generate(self, noise: Noise) -> Tensor:
         """Images of ``noise``."""
         return self.decode(self.to_latents(noise))
+
+    def _check(self, noise: Noise) -> None:
+        check_noise(noise, self.latents, self.nuisances, like=self.network.embedding.weight, name=self.name)
+
+    def _check_latents(self, latents: Latents) -> None:
+        check_latents(latents, self.latents, like=self.network.embedding.weight, name=self.name, shared=True)
 
     def _inputs(self, values: Iterable[Tensor], condition: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor]:
         """Latents and condition as the network takes them."""

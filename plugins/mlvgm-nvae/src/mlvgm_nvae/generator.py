@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mlvgm.errors import ConfigError, InputError, unknown
+from mlvgm.given import check_batch, check_keys, check_latents, check_noise
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise, normal, uniform
 from mlvgm.protocols.generator import NuisanceSpec
@@ -86,7 +87,11 @@ class HierarchicalGenerator:
 
     @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return self._weight.device
+
+    @property
+    def _weight(self) -> Tensor:
+        return next(self.model.parameters())
 
     def to(self, device: torch.device | str) -> Self:
         """The same generator on ``device``."""
@@ -113,6 +118,7 @@ class HierarchicalGenerator:
         Raises:
             ConfigError: ``tied``: the latents of an NVAE differ in shape, none can read another's noise.
         """
+        check_keys(keys, name=self.model.name)
         if tied:
             raise ConfigError(
                 f"{self.model.name} has no tied noise", hint="its latents differ in shape; use tied=False"
@@ -132,6 +138,7 @@ class HierarchicalGenerator:
 
     def decode(self, latents: Latents) -> Tensor:
         """Images (N, C, H, W) of ``latents``."""
+        check_latents(latents, self.latents, self.nuisances, like=self._weight, name=self.model.name)
         state = self.model.decoder.start(len(latents))
         for group, latent in zip(self.model.decoder.groups, latents.values, strict=True):
             state = group.merge(group.cells(state), latent)
@@ -145,6 +152,7 @@ class HierarchicalGenerator:
         """
         if self.sampling.temperature == 0:
             raise ConfigError("temperature 0 has no inverse", hint="use a positive temperature")
+        check_latents(latents, self.latents, like=self._weight, name=self.model.name)
         state = self.model.decoder.start(len(latents))
         values = []
         for group, latent in zip(self.model.decoder.groups, latents.values, strict=True):
@@ -156,9 +164,7 @@ class HierarchicalGenerator:
 
     def encode(self, images: Tensor) -> NVAEEncoding:
         """Encoder features of images (B, C, H, W) in [0, 1]."""
-        if images.ndim != 4 or tuple(images.shape[1:]) != self.image.shape:
-            expected = "×".join(map(str, self.image.shape))
-            raise InputError(f"{self.model.name} encodes batches of {expected} images, got shape {tuple(images.shape)}")
+        check_batch(images, what=f"images for {self.model.name}", spec=self.image, like=self._weight)
         return NVAEEncoding(self.model.encode(images))
 
     def blend(self, encoding: NVAEEncoding, source: Noise | NVAEEncoding, alphas: Sequence[float]) -> Blended:
@@ -177,6 +183,8 @@ class HierarchicalGenerator:
         """
         count = len(self.model.decoder.groups)
         check_blend(encoding, source, alphas, name=self.model.name, latents=count)
+        if isinstance(source, Noise):
+            check_noise(source, self.latents, self.nuisances, like=self._weight, name=self.model.name)
         rows, decoder = len(source), self.model.decoder
         state = decoder.start(len(encoding))
         mixed: list[Tensor] = []
@@ -211,6 +219,7 @@ class HierarchicalGenerator:
         return other
 
     def _sample(self, noise: Noise) -> tuple[Latents, Tensor]:
+        check_noise(noise, self.latents, self.nuisances, like=self._weight, name=self.model.name)
         state = self.model.decoder.start(len(noise))
         values = []
         for i, group in enumerate(self.model.decoder.groups):

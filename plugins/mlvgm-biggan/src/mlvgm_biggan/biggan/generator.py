@@ -10,7 +10,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from mlvgm.errors import ConfigError, InputError
+from mlvgm.errors import ConfigError
+from mlvgm.given import check_batch
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Noise
 from mlvgm.rows import check_blend, expanded, mixed
@@ -75,6 +76,7 @@ class BigGANGenerator(ClassConditionalGenerator):
 
     def to_latents(self, noise: Noise) -> Latents:
         """Each chunk is its noise, truncated if ``sampling`` says so."""
+        self._check(noise)
         values = tuple(noise.of(i) for i in range(len(self.latents)))
         if self.sampling.truncation is not None:
             values = tuple(truncate(value, self.sampling.truncation) for value in values)
@@ -86,6 +88,7 @@ class BigGANGenerator(ClassConditionalGenerator):
         Raises:
             InputError: latents beyond the truncation.
         """
+        self._check_latents(latents)
         values = latents.values
         if self.sampling.truncation is not None:
             values = tuple(untruncate(value, self.sampling.truncation) for value in values)
@@ -97,6 +100,7 @@ class BigGANGenerator(ClassConditionalGenerator):
         Raises:
             InputError: ``latents`` carry no condition.
         """
+        self._check_latents(latents)
         result: Tensor = (self.network(*self._inputs(latents.values, latents.condition)) + 1) / 2
         return result
 
@@ -130,9 +134,8 @@ class EncodingBigGANGenerator(BigGANGenerator):
         Raises:
             InputError: images of another shape.
         """
-        if images.ndim != 4 or tuple(images.shape[1:]) != self.encoder_image.shape:
-            expected = "×".join(map(str, self.encoder_image.shape))
-            raise InputError(f"{self.name} encodes batches of {expected} images, got shape {tuple(images.shape)}")
+        like = self.network.embedding.weight
+        check_batch(images, what=f"images for {self.name}", spec=self.encoder_image, like=like)
         z, condition = self.encoder.encode(images)
         return Codes(z.split(list(self.network.architecture.chunks), 1), condition)
 

@@ -71,6 +71,7 @@ class BigGANDeepGenerator(ClassConditionalGenerator):
 
     def to_latents(self, noise: Noise) -> Latents:
         """Each z is the noise it reads; see :class:`BigGANDeepSampling` for ``truncated``."""
+        self._check(noise)
         made = tuple(noise.values)
         if self.sampling.noise == "truncated":
             made = tuple(self.sampling.truncation * truncate(value, PUBLISHED_THRESHOLD) for value in made)
@@ -82,6 +83,7 @@ class BigGANDeepGenerator(ClassConditionalGenerator):
         Raises:
             InputError: latents that truncated noise does not reach.
         """
+        self._check_latents(latents)
         values = latents.values
         if self.sampling.noise == "truncated":
             values = tuple(untruncate(value / self.sampling.truncation, PUBLISHED_THRESHOLD) for value in values)
@@ -93,6 +95,7 @@ class BigGANDeepGenerator(ClassConditionalGenerator):
         Raises:
             InputError: ``latents`` carry no condition.
         """
+        self._check_latents(latents)
         values, condition = self._inputs(latents.values, latents.condition)
         result: Tensor = (self.network(values, condition, truncation=self.sampling.truncation) + 1) / 2
         return result

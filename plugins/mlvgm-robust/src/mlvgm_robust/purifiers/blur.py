@@ -63,8 +63,8 @@ class Blur:
         return NoNoise(len(keys))
 
     def purify(self, images: Tensor, noise: NoNoise) -> Tensor:
-        blurred = gaussian_blur(images, self.sigma, self.kernel)
-        return blurred.repeat_interleave(draws_per_image(images, len(noise)), 0)
+        draws = draws_per_image(images, len(noise))
+        return gaussian_blur(images, self.sigma, self.kernel).repeat_interleave(draws, 0)
 
 
 def build(config: BlurConfig) -> Blur:

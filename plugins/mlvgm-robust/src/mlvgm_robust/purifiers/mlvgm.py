@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from mlvgm.errors import ConfigError, InputError
+from mlvgm.errors import ConfigError
+from mlvgm.given import check_batch
 from mlvgm.noise import Keys, Noise
 from mlvgm.protocols.generator import Encodes
 from mlvgm_robust import alphas
@@ -88,12 +89,7 @@ class MlvgmPurifier:
         Raises:
             InputError: the images are not of the encoder's shape.
         """
-        expected = self.generator.encoder_image.shape
-        if tuple(images.shape[1:]) != expected:
-            raise InputError(
-                f"the generator encodes images of shape {expected}, came {tuple(images.shape[1:])}",
-                hint="choose a generator that was trained for these images",
-            )
+        check_batch(images, what="images for the generator", spec=self.generator.encoder_image)
         draws = draws_per_image(images, len(noise))
         blurred = gaussian_blur(images, self.blur, self.blur_kernel)
         if self.noise_norm > 0:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from mlvgm.errors import InputError
+from mlvgm.given import check_batch
 from mlvgm.noise import Keys, row_numbers
 from mlvgm_robust.purifiers.config import NoneConfig
 
@@ -31,9 +32,10 @@ def draws_per_image(images: Tensor, rows: int) -> int:
     """k of B images and B·k rows of noise.
 
     Raises:
-        InputError: the rows are no multiple of the images.
+        InputError: they are no images, or the rows no multiple of theirs.
     """
-    if len(images) == 0 or rows % len(images):
+    check_batch(images)
+    if rows == 0 or rows % len(images):
         raise InputError(
             f"{rows} rows of noise for {len(images)} images", hint="give every image the same number of draws"
         )

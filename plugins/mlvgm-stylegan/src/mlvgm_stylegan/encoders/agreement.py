@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from torch import Tensor
 
 from mlvgm.errors import InputError
-from mlvgm.latents import ImageSpec
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 
 A = TypeVar("A", bound=BaseModel)
@@ -51,14 +49,3 @@ def style_mismatch(*, styles: int, w_dim: int, channels: int, generator: StyleGA
     made = f"{styles} styles of {w_dim} numbers for images of {channels} channels"
     expected = f"{generator.num_ws} of {generator.w_dim} for {generator.image_channels}"
     return f"finds {made}, its generator needs {expected}"
-
-
-def check_images(name: str, images: Tensor, expected: ImageSpec) -> None:
-    """Refuse images of another shape than ``expected``.
-
-    Raises:
-        InputError: they are.
-    """
-    if images.ndim != 4 or tuple(images.shape[1:]) != expected.shape:
-        size = "×".join(map(str, expected.shape))
-        raise InputError(f"{name} encodes batches of {size} images, got shape {tuple(images.shape)}")

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from mlvgm.given import check_batch
 from mlvgm.latents import ImageSpec
-from mlvgm_stylegan.encoders.agreement import check_images, check_styles, parsed
+from mlvgm_stylegan.encoders.agreement import check_styles, parsed
 from mlvgm_stylegan.encoders.feature_pyramid import FeaturePyramid
 from mlvgm_stylegan.encoders.irse import IRSEArchitecture, PositiveInt
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
@@ -106,7 +107,7 @@ class E4E(nn.Module):
         Raises:
             InputError: images of another size. (The reference would mix positions with images.)
         """
-        check_images("e4e", images, self.image)
+        check_batch(images, what="images for e4e", spec=self.image)
         features = self.pyramid(images)
         used = len(self.styles) if stage is None else stage + 1
         blocks = zip(self.styles, self.architecture.levels, strict=True)

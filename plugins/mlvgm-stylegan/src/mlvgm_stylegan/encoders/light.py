@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mlvgm.given import check_batch
 from mlvgm.latents import ImageSpec
-from mlvgm_stylegan.encoders.agreement import check_images, check_styles, parsed
+from mlvgm_stylegan.encoders.agreement import check_styles, parsed
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -132,7 +133,7 @@ class LightEncoder(nn.Module):
         Raises:
             InputError: images of another size.
         """
-        check_images("light", images, self.image)
+        check_batch(images, what="images for light", spec=self.image)
         result: Tensor = self.average + self.deviation * self(2 * images - 1)
         return result
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from mlvgm.given import check_batch
 from mlvgm.latents import ImageSpec
-from mlvgm_stylegan.encoders.agreement import check_images, check_styles, parsed
+from mlvgm_stylegan.encoders.agreement import check_styles, parsed
 from mlvgm_stylegan.encoders.feature_pyramid import FeaturePyramid
 from mlvgm_stylegan.encoders.irse import IRSEArchitecture, PositiveInt
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
@@ -125,7 +126,7 @@ class StyleTransformer(nn.Module):
         Raises:
             InputError: images of another size.
         """
-        check_images("style-transformer", images, self.image)
+        check_batch(images, what="images for style-transformer", spec=self.image)
         offsets: Tensor = self(self.frame(2 * images - 1))
         return self.average + offsets
 

@@ -6,18 +6,18 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from mlvgm.errors import ConfigError, InputError, unknown
+from mlvgm.given import check_batch, check_keys, check_latents, check_noise
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise, normal, uniform
 from mlvgm.protocols.generator import NuisanceSpec
 from mlvgm.rows import check_blend, expanded, mixed
-from mlvgm_stylegan.encoders.agreement import check_images
 from mlvgm_stylegan.encoders.encoder import Codes, StyleEncoder
 from mlvgm_stylegan.stylegan2.network import StyleGAN2
 from mlvgm_stylegan.stylegan2.synthesis import NoiseImages
@@ -67,6 +67,8 @@ class StyleGAN2Generator:
         torch.Size([2, 1, 32, 32])
     """
 
+    family: ClassVar[str] = "stylegan2"
+
     def __init__(self, model: StyleGAN2, *, sampling: StyleGAN2Sampling | None = None) -> None:
         self.model = model.eval().requires_grad_(False)
         self.sampling = self._checked(sampling or StyleGAN2Sampling())
@@ -111,13 +113,14 @@ class StyleGAN2Generator:
         known = [field.name for field in fields(StyleGAN2Sampling)]
         for name in options:
             if name not in known:
-                raise unknown("sampling option of stylegan2", name, known)
+                raise unknown(f"sampling option of {self.family}", name, known)
         changed = copy.copy(self)
         changed.sampling = self._checked(replace(self.sampling, **options))
         return changed
 
     def draw_noise(self, keys: Keys, *, tied: bool | None = None) -> Noise:
         """One z for all styles, or one each with ``tied=False``, and noise images if they are drawn."""
+        check_keys(keys, name=self.family)
         names = [spec.name for spec in self.latents] if tied is False else ["z"]
         shape = (self.model.architecture.z_dim,)
         values = tuple(normal(keys, name, shape).to(self.device) for name in names)
@@ -127,6 +130,7 @@ class StyleGAN2Generator:
 
     def to_latents(self, noise: Noise) -> Latents:
         """Truncated styles; each distinct z is mapped once."""
+        check_noise(noise, self.latents, self.nuisances, like=self.model.mapping.average, name=self.family)
         mapped = {i: self.model.mapping(noise.values[i], noise.condition) for i in sorted({*noise.source})}
         average, psi = self.model.mapping.average, self.sampling.psi
         truncated = {i: average + psi * (w - average) for i, w in mapped.items()} if psi != 1 else mapped
@@ -136,7 +140,8 @@ class StyleGAN2Generator:
 
     def decode(self, latents: Latents) -> Tensor:
         """Images (N, C, H, W) of ``latents``."""
-        return expanded(self._images(latents.values, latents), len(latents))
+        check_latents(latents, self.latents, self.nuisances, like=self.model.mapping.average, name=self.family)
+        return self._images(latents.values, latents)
 
     def generate(self, noise: Noise) -> Tensor:
         """Images of ``noise``."""
@@ -226,7 +231,8 @@ class EncodingStyleGAN2(StyleGAN2Generator):
         Raises:
             InputError: images of another shape.
         """
-        check_images("stylegan2", images, self.encoder_image)
+        like = self.model.mapping.average
+        check_batch(images, what=f"images for {self.family}", spec=self.encoder_image, like=like)
         return Codes(self.encoder.encode(images))
 
     def blend(self, encoding: Codes, source: Noise | Codes, alphas: Sequence[float]) -> Blended:
@@ -244,7 +250,7 @@ class EncodingStyleGAN2(StyleGAN2Generator):
             InputError: rows of ``source`` are no multiple of those of ``encoding``, or noise images are drawn and
                 ``source`` is an encoding.
         """
-        check_blend(encoding, source, alphas, name="stylegan2", latents=len(self.latents))
+        check_blend(encoding, source, alphas, name=self.family, latents=len(self.latents))
         rows = len(source)
         fresh = self.to_latents(source) if isinstance(source, Noise) else Latents(source.values.unbind(1))
         styles = [mixed(*triple) for triple in zip(encoding.values.unbind(1), fresh.values, alphas, strict=True)]

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import replace
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlvgm.attribute import evaluating
 from mlvgm.errors import ConfigError, InputError
-from mlvgm.nature import Nature, nature_of
+from mlvgm.module_classifier import ModuleClassifier
 from mlvgm.noise import Keys, uniform
-from mlvgm.others import BadAnswer, answer
+from mlvgm.others import BadAnswer
 from mlvgm.protocols.data import DataInfo
-from mlvgm.seeded import drawn
 
 
-class FrozenClassifier(nn.Module):
+class FrozenClassifier(ModuleClassifier):
     """Images in [0, 1] → logits, in evaluation mode, with frozen parameters. Gradients reach the images.
-
-    What the network prints goes to stderr, and what it raises or answers instead of logits is one error with its name.
-
-    Attributes:
-        nature: what :func:`checked` has found out about it.
 
     Args:
         network: images → logits; put into evaluation mode and frozen in place.
@@ -57,10 +46,8 @@ class FrozenClassifier(nn.Module):
         std: tuple[float, ...] = (1.0,),
         name: str = "the classifier",
     ) -> None:
-        super().__init__()
-        self.network = evaluating(network, name=name)
-        self.classes, self.size, self.channels, self.name = classes, size, channels, name
-        self.nature = Nature(classes)
+        super().__init__(network, classes=classes, name=name)
+        self.size, self.channels = size, channels
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
@@ -69,25 +56,7 @@ class FrozenClassifier(nn.Module):
             images = F.interpolate(images, self.size, mode="bilinear", antialias=True)
         if self.channels == 3 and images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
-        return answer(self.network, (images - self.mean) / self.std, name=self.name)
-
-    @property
-    def stochastic(self) -> bool:
-        return self.nature.stochastic
-
-    @property
-    def differentiable(self) -> bool:
-        return self.nature.differentiable
-
-    def draw(self, images: Tensor, keys: Keys) -> Tensor:
-        """Logits of images, one row of ``keys`` each, which name the noise of a network that is random."""
-        return drawn(self, images, keys, alone=self.nature.alone)
-
-    def alone(self) -> Self:
-        """The same with a call for every row, so that its noise follows its image into any batch."""
-        same = copy.copy(self)
-        same.nature = replace(self.nature, alone=True)
-        return same
+        return super().forward((images - self.mean) / self.std)
 
     def features(self, images: Tensor) -> Tensor:
         """What the last linear layer of the network reads: the penultimate features.
@@ -113,10 +82,6 @@ class FrozenClassifier(nn.Module):
             )
         return read[0]
 
-    def train(self, mode: bool = True) -> Self:
-        """Stays in evaluation mode, whatever a library asks for."""
-        return self
-
 
 def checked(classifier: FrozenClassifier, data: DataInfo) -> FrozenClassifier:
     """The same classifier with its nature, after some calls with images of the shape of ``data``.
@@ -133,26 +98,18 @@ def checked(classifier: FrozenClassifier, data: DataInfo) -> FrozenClassifier:
     contrast = torch.tensor([1.0, 0.8, 0.6, 0.4])[:, None, None, None]
     images = contrast * uniform(Keys.of(seed=0, purpose="check", samples=range(4)), "images", data.image.shape)
     try:
-        nature = nature_of(classifier, images, name=classifier.name)
+        tried = classifier.try_on(images)
     except BadAnswer as error:
         hint = error.hint or "set its size, mean and std, or choose other data"
         raise InputError(error.message, hint=hint) from error
-    if nature.classes != data.classes:
+    if tried.classes != data.classes:
         raise ConfigError(
-            f"{classifier.name} gives {nature.classes} classes, data set {data.name} has {data.classes}",
+            f"{tried.name} gives {tried.classes} classes, data set {data.name} has {data.classes}",
             hint="choose a classifier that was trained on these classes",
         )
-    if not nature.replayable:
+    if not tried.nature.replayable:
         raise InputError(
-            f"{classifier.name} draws noise that cannot be repeated, and a run repeats all of its noise",
+            f"{tried.name} draws noise that cannot be repeated, and a run repeats all of its noise",
             hint="draw it from the global generator of torch, NumPy or Python, which are seeded for it",
         )
-    classifier.nature = nature
-    with torch.no_grad():
-        logits = classifier.draw(images, Keys.of(seed=0, purpose="check", samples=range(4)))
-    if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), torch.ones(len(logits)), atol=1e-4):
-        raise ConfigError(
-            f"expected logits from {classifier.name}, came probabilities (each row sums to one)",
-            hint="leave out its softmax: attacks on saturated probabilities overrate robustness",
-        )
-    return classifier
+    return tried
