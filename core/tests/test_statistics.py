@@ -34,6 +34,17 @@ def test_bootstrap_covers_the_mean() -> None:
     assert 175 <= hits <= 199
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bootstrap_interval_is_one_of_95_percent(seed: int) -> None:
+    """Of a mean of 400 it is ±1.960 standard errors, on both sides (90 % would be 1.645)."""
+    values = torch.linspace(0, 1, 400)
+    error = float(values.double().std(unbiased=False)) / 400**0.5
+    estimate = bootstrap_mean(values, seed=seed, resamples=20_000)
+    # The quantile of 20,000 resamples is itself off by sqrt(0.025 · 0.975 / 20,000) / 0.0584, 1 % of its distance.
+    for side in (estimate.value - estimate.low, estimate.high - estimate.value):
+        assert side / error == pytest.approx(1.96, rel=0.05)
+
+
 def test_overlap() -> None:
     assert Estimate(0.5, 0.4, 0.6).overlaps(Estimate(0.65, 0.6, 0.7))
     assert not Estimate(0.5, 0.4, 0.6).overlaps(Estimate(0.7, 0.61, 0.8))
