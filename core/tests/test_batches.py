@@ -12,6 +12,7 @@ from mlvgm.batches import compare, concatenate, interpolate, scale, untied
 from mlvgm.errors import InputError
 from mlvgm.latents import Latents
 from mlvgm.noise import Keys, Noise, normal
+from tolerance import close
 
 
 def tied(rows: int, *, seed: int = 0) -> Noise:
@@ -58,10 +59,10 @@ def test_scale_and_interpolate_touch_what_they_address() -> None:
     twice = scale(noise, 2.0, latents=(1,))
     assert [torch.equal(twice.of(i), noise.of(i) * (2 if i == 1 else 1)) for i in range(3)] == [True] * 3
     half = interpolate(noise, other, 0.5, latents=(0,))
-    torch.testing.assert_close(half.of(0), (noise.of(0) + other.of(0)) / 2**0.5)
+    close(half.of(0), (noise.of(0) + other.of(0)) / 2**0.5)
     assert torch.equal(half.of(1), noise.of(1)) and half.condition is noise.condition
     line = interpolate(latents(3, 0), latents(3, 1), 0.25)
-    torch.testing.assert_close(line.values[2], 0.75 * noise.of(2) + 0.25 * other.of(2))
+    close(line.values[2], 0.75 * noise.of(2) + 0.25 * other.of(2))
 
 
 def test_noise_between_independent_draws_is_standard_normal() -> None:
@@ -76,7 +77,7 @@ def test_distances_are_euclidean_for_each_latent() -> None:
     noise, other = tied(3), tied(3, seed=1)
     found = compare(noise, other)
     assert found.shape == (3, 3) and torch.equal(found[:, 0], found[:, 1])
-    torch.testing.assert_close(found[:, 2], (noise.of(2) - other.of(2)).square().sum((1, 2)).sqrt())
+    close(found[:, 2], (noise.of(2) - other.of(2)).square().sum((1, 2)).sqrt())
     assert torch.equal(compare(noise, untied(noise)), torch.zeros(3, 3))
 
 

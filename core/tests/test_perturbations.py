@@ -19,6 +19,7 @@ from mlvgm.perturbations.resample import Resample
 from mlvgm.perturbations.shift import Shift
 from mlvgm.perturbations.walk import Walk
 from mlvgm.protocols.perturbation import Perturbation
+from tolerance import close
 
 KEYS = Keys.of(seed=1, purpose="test/positive", samples=range(40))
 EVERY = [Resample, lambda latents: Correlate(latents, 0.5), lambda latents: Shift(latents, 0.5, 1.0)]
@@ -57,7 +58,7 @@ def test_ties_hold_among_the_addressed_and_among_the_others(make: Any) -> None:
 def test_a_rows_perturbation_depends_on_its_key_alone(make: Any, rows: list[int]) -> None:
     whole, part = make((0, 2))(noise(), KEYS), make((0, 2))(noise()[rows], KEYS[rows])
     for i in range(3):
-        torch.testing.assert_close(part.of(i), whole.of(i)[rows])
+        close(part.of(i), whole.of(i)[rows])
 
 
 def test_resampled_noise_is_standard_normal_and_independent() -> None:
@@ -73,7 +74,7 @@ def test_correlation_is_rho_and_the_distribution_stays(rho: float) -> None:
     assert abs(float(torch.corrcoef(torch.stack([old, new]))[0, 1]) - rho) < 0.12
     assert stats.kstest(new.numpy(), "norm").pvalue > 0.01
     fresh = Resample((2,))(noise(), KEYS).of(2).flatten()
-    torch.testing.assert_close(new, rho * old + (1 - rho**2) ** 0.5 * fresh)
+    close(new, rho * old + (1 - rho**2) ** 0.5 * fresh)
 
 
 def test_shifts_are_truncated_gaussians() -> None:
@@ -102,8 +103,8 @@ def test_a_walker_sees_its_range_as_one_vector_in_order() -> None:
 def test_rows_may_have_strengths_of_their_own() -> None:
     rho = torch.linspace(0, 1, 40)
     after, fresh = Correlate((0,), rho)(noise(), KEYS), Resample((0,))(noise(), KEYS)
-    torch.testing.assert_close(after.of(0)[0], fresh.of(0)[0])
-    torch.testing.assert_close(after.of(0)[-1], noise().of(0)[-1])
+    close(after.of(0)[0], fresh.of(0)[0])
+    close(after.of(0)[-1], noise().of(0)[-1])
 
 
 def test_gradients_reach_noise_and_parameters() -> None:

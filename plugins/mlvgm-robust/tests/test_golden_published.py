@@ -30,6 +30,7 @@ from mlvgm_robust.published.carlini_wagner import PublishedCarliniWagner
 from mlvgm_robust.published.deepfool import PublishedDeepFool
 from mlvgm_robust.published.found import Found
 from mlvgm_robust.published.tasks import CarliniWagnerValues
+from tolerance import GRADIENT, close
 
 SMOOTH, JUMPY = 1e-3, 0.02  # largest relative difference of a distance; both as the stored data state them
 LEFT_TO_ROUNDING = 3  # of 32 images, whether C&W keeps a success
@@ -62,7 +63,7 @@ def test_deepfool() -> None:
     attack = PublishedDeepFool(options["num_classes"], options["overshoot"], options["max_iter"])
     adversarial = run(attack, Defence(classifier()), io["x"], io["y"])
     assert torch.equal(classifier()(adversarial).argmax(1), io["deepfool_pred"])
-    torch.testing.assert_close(distance(adversarial - io["x"], "L2"), io["deepfool_l2"], rtol=SMOOTH, atol=0)
+    close(distance(adversarial - io["x"], "L2"), io["deepfool_l2"], depth=GRADIENT)
 
 
 def alike(found: Tensor, io: dict[str, Tensor], count: int) -> None:
@@ -108,7 +109,7 @@ def test_fab() -> None:
     io, _ = stored()
     found = nothing_found(32)
     fab.search(found, iterations=64, classes=None)
-    torch.testing.assert_close(found.nearest.length, io["paperA_fab_l2"], rtol=SMOOTH, atol=0)
+    close(found.nearest.length, io["paperA_fab_l2"], depth=GRADIENT)
 
 
 def test_autoattack() -> None:
@@ -118,7 +119,7 @@ def test_autoattack() -> None:
     adversarial = run(attack, Defence(classifier()), io["x"][:count], io["y"][:count])
     assert torch.equal(classifier()(adversarial).argmax(1), io["paperA_autoattack_pred"])
     length = distance(adversarial - io["x"][:count], "L2")
-    torch.testing.assert_close(length, io["paperA_autoattack_l2"], rtol=SMOOTH, atol=0)
+    close(length, io["paperA_autoattack_l2"], depth=GRADIENT)
 
 
 def emulation(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
