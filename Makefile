@@ -10,12 +10,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The tests' models are small: more threads cost more than they give, and change last digits.
 test test-slow: export OMP_NUM_THREADS := 1
 
-.PHONY: help demo test test-slow mutation coverage lint bench data release-check clean
+.PHONY: help demo test test-slow test-portable mutation coverage lint bench data release-check clean
 
 help:
 	@echo "make demo       attack a classifier behind the NVAE defence, about five minutes on two cores"
 	@echo "make test       ruff, mypy and the test suite"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make test-portable  the numerical tests with other processors' rounding, nine minutes on two cores"
 	@echo "make mutation   how many wrong versions of the project the fast tests notice; half an hour on two cores"
 	@echo "make coverage   which lines the fast tests run"
 	@echo "make lint       ruff and mypy"
@@ -32,6 +33,18 @@ test: lint
 
 test-slow: $(VENV)/developing
 	$(BIN)/python -m pytest -q -m slow
+
+# The tests of files that compare by core/tests/tolerance.py, with the rounding of other processors. MKL_CBWR=COMPATIBLE
+# is the matrix product for processors of any vendor; WITHOUT_AVX takes the same away from all other operations;
+# --jitter SEED moves every loaded weight by 1 ± 2⁻²⁴, which no order of summation escapes. With `make test` (nothing
+# set, one thread) any two of matrix product, other operations and threads meet in every combination.
+WITHOUT_AVX := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41
+AS_IT_IS := -u MKL_CBWR -u ATEN_CPU_CAPABILITY -u ONEDNN_MAX_CPU_ISA
+NUMERICAL := $(BIN)/python -m pytest -q -m "numerical and not slow"
+test-portable: $(VENV)/developing
+	env $(AS_IT_IS) OMP_NUM_THREADS=2 MKL_CBWR=COMPATIBLE $(NUMERICAL) --jitter 0
+	env $(AS_IT_IS) OMP_NUM_THREADS=2 $(WITHOUT_AVX) $(NUMERICAL) --jitter 1
+	env $(AS_IT_IS) OMP_NUM_THREADS=1 MKL_CBWR=COMPATIBLE $(WITHOUT_AVX) $(NUMERICAL) --jitter 2
 
 mutation: $(VENV)/developing
 	$(BIN)/python tests/mutants/mutation.py

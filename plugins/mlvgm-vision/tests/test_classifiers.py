@@ -374,7 +374,7 @@ def test_a_random_classifier_is_a_random_defence(attribute: str) -> None:
     # With a call for each row the noise follows its image.
     rows = keys[list(range(0, 12, 3))]
     alone = classifier.alone().draw(images, rows)
-    torch.testing.assert_close(classifier.alone().draw(images[[2]], rows[[2]]), alone[[2]])
+    close(classifier.alone().draw(images[[2]], rows[[2]]), alone[[2]])
 
 
 def test_networks_that_do_not_take_the_images_are_refused() -> None:
