@@ -2,6 +2,28 @@
 
 Importing it is cheap; torch loads with the first name that needs it.
 
+Components by name:
+    load             build a generator, encoder, classifier, data set, purifier or attack: ``load("attacks/fgsm")``
+
+Defend, attack, judge:
+    Defence          a classifier behind a purifier, deciding by a vote of several draws; ``defence(images)``
+    run_attack       attack a defence, check what comes back, score it on noise nobody has selected on
+    Protocol         how an attack is run and scored: draws, seed, gradients
+    Attacked         what ``run_attack`` returns: decisions, images, sizes of perturbations, effort
+    Target           what an attack sees of a defence: logits and gradients over fresh draws
+
+Noise, latents, images:
+    Keys             name randomness: seed, purpose, sample, draw; the same keys, the same numbers
+    Noise            base noise of a batch, which a generator turns into latents
+    Latents          values of all latents of a batch, coarse to fine
+    LatentSpec       one latent of a generator: name, shape, resolution, group
+    ImageSpec        size of the images a component makes or takes
+    select_latents   numbers of the latents that a name, range or group addresses
+
+Beside them: ``mlvgm_robust.wrap`` makes a defence of any ``nn.Module``; ``mlvgm.audit.verdict.audit`` asks whether a
+robust accuracy can be believed; ``mlvgm.protocols`` says what components must offer; ``mlvgm plugins list`` on the
+command line names those that are installed.
+
 Example:
     >>> import mlvgm
     >>> data = mlvgm.load("datasets/fashion-mnist")
@@ -14,8 +36,9 @@ Example:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mlvgm.lazy import lazily
 
 if TYPE_CHECKING:
     from mlvgm.api import load
@@ -55,8 +78,4 @@ __all__ = [
     "select_latents",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'mlvgm' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -54,7 +54,7 @@ def guarded(explain: Callable[[str], MlvgmError]) -> Iterator[None]:
 def described(error: BaseException) -> str:
     """Type and message of an error, in one line.
 
-    >>> described(ValueError("two\nlines")), described(SystemExit())
+    >>> described(ValueError("two\\nlines")), described(SystemExit())
     ('ValueError: two lines', 'SystemExit')
     """
     return " ".join(f"{type(error).__name__}: {error}".rstrip(": ").split())

@@ -1,8 +1,24 @@
-"""Attacks and purifiers for mlvgm: descriptors only, nothing heavy is imported here."""
+"""Attacks and purifiers for mlvgm: descriptors only, nothing heavy is imported here.
+
+For Python:
+    wrap             a defence of any ``nn.Module``, for ``mlvgm.run_attack`` and audits
+
+The components have names: ``mlvgm.load("attacks/apgd-ce")``, ``mlvgm plugins list``.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from mlvgm.lazy import lazily
 from mlvgm.plugins.descriptors import Component, Weights
+
+if TYPE_CHECKING:
+    from mlvgm_robust.wrapping import wrap
+
+__all__ = ["wrap"]
+
+__getattr__, __dir__ = lazily(__name__, {"wrap": "mlvgm_robust.wrapping"})
 
 mlvgm_purifier = Component(
     summary="blur, L2 noise, encode, replace fine latents by prior draws, decode (arXiv 2412.03453)",
