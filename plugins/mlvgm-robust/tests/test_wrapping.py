@@ -13,6 +13,7 @@ import mlvgm_robust
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys
 from mlvgm_robust.wrapping import ModulePurifier
+from tolerance import close
 
 IMAGES = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 0])
@@ -48,7 +49,7 @@ def test_a_module_is_a_classifier_in_evaluation_mode() -> None:
     module = linear()
     defence = mlvgm_robust.wrap(module, images=IMAGES)
     assert not defence.stochastic and defence.classes == 3 and not module.training
-    torch.testing.assert_close(defence(IMAGES), module(IMAGES))
+    close(defence(IMAGES), module(IMAGES))
     attacked = mlvgm.run_attack(defence, mlvgm.load("attacks/fgsm", norm="Linf", eps=0.3), IMAGES, LABELS)
     assert attacked.forwards < 20  # one draw a step
 
@@ -59,9 +60,9 @@ def test_untried_modules_are_called_once_a_draw() -> None:
     assert defence.stochastic and defence.votes == 2
     draws = defence.draw(IMAGES, KEYS)
     assert draws.shape == (4, 5, 3) and len(draws[..., 0].unique()) == 20
-    torch.testing.assert_close(defence.draw(IMAGES[[2]], KEYS[10:15]), draws[[2]])
+    close(defence.draw(IMAGES[[2]], KEYS[10:15]), draws[[2]])
     plain = mlvgm_robust.wrap(linear(), classes=3)
-    torch.testing.assert_close(plain.draw(IMAGES, KEYS), linear().eval()(IMAGES)[:, None].expand(-1, 5, -1))
+    close(plain.draw(IMAGES, KEYS), linear().eval()(IMAGES)[:, None].expand(-1, 5, -1))
 
 
 def test_a_purifier_is_drawn_independently_and_attacked_through_its_gradient() -> None:
@@ -73,11 +74,11 @@ def test_a_purifier_is_drawn_independently_and_attacked_through_its_gradient() -
     assert len(shifts.flatten(1).mean(1).unique()) == 20 and shifts.flatten(1).std(1).max() < 1e-6
     still = mlvgm_robust.wrap(module, purifier=Halve(), images=IMAGES)
     assert not still.stochastic
-    torch.testing.assert_close(still(IMAGES), module(IMAGES / 2))
+    close(still(IMAGES), module(IMAGES / 2))
     bare = mlvgm.Target(still, samples=range(4)).undefended()
-    torch.testing.assert_close(bare(IMAGES), module(IMAGES))
+    close(bare(IMAGES), module(IMAGES))
     gradient = mlvgm.Target(still, samples=range(4)).gradient(IMAGES, lambda logits: logits[:, 0])[1]
-    torch.testing.assert_close(gradient.flatten(1), module[2].weight[0].expand(4, -1) / 2)
+    close(gradient.flatten(1), module[2].weight[0].expand(4, -1) / 2)
 
 
 @pytest.mark.parametrize(
