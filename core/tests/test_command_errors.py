@@ -8,7 +8,7 @@ import json
 import pytest
 
 from mlvgm.cli.main import as_expected, main
-from mlvgm.errors import CheckFailed, InputError
+from mlvgm.errors import CheckFailed, InputError, unknown
 
 
 def ended(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str, str]:
@@ -44,7 +44,7 @@ def test_an_error_is_one_line_or_with_json_one_object(
     ("error", "code", "said"),
     [
         (CheckFailed("too low"), 1, "too low"),
-        (OSError(errno.ENOSPC, "No space left on device", "x"), 2, "the disk is full"),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), 2, "the disk is full: No space left on device: 'x'"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "xxx"), 2, "File name too long: 'xxx'"),
         (PermissionError(errno.EACCES, "Permission denied", "x"), 2, "Permission denied: 'x'"),
         (MemoryError(), 2, "not enough memory"),
@@ -56,6 +56,12 @@ def test_an_error_is_one_line_or_with_json_one_object(
 def test_what_an_error_is_taken_for(error: Exception, code: int, said: str) -> None:
     expected = as_expected(error)
     assert (expected.exit_code, expected.message) == (code, said)
+
+
+def test_of_hundreds_of_names_some_are_listed() -> None:
+    text = str(unknown("model", "resnet19", [f"resnet{number}" for number in range(900)] + ["vit"]))
+    assert "did you mean 'resnet" in text and "and 851 more" in text and len(text) < 800
+    assert str(unknown("model", "x", [])) == "unknown model 'x' (known: none)"
 
 
 def test_an_error_keeps_message_and_hint_apart() -> None:

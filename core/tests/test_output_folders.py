@@ -20,6 +20,7 @@ def test_folders_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
         (tmp_path / "file" / "below", "is no folder"),
         (tmp_path / ("x" * 300), "File name too long"),
         (tmp_path / ("x" * 300) / "run", "File name too long"),
+        (tmp_path / "new" / ("x" * 300) / "run", "File name too long"),
         (Path("/proc/run"), "cannot write"),
     ):
         with pytest.raises(InputError, match=said):

@@ -64,6 +64,10 @@ class Stopped(MlvgmError):
     exit_code = 3
 
 
+# Of names that there are hundreds of, nobody reads more.
+_LISTED = 50
+
+
 def unknown(what: str, name: str, known: Iterable[str], *, error: type[MlvgmError] = ConfigError) -> MlvgmError:
     """The error for a name that is not among ``known``, with the nearest one as a suggestion.
 
@@ -72,5 +76,6 @@ def unknown(what: str, name: str, known: Iterable[str], *, error: type[MlvgmErro
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
-    listing = "known: " + (", ".join(names) or "none")
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    listing = "known: " + (", ".join(names[:_LISTED]) + more or "none")
     return error(f"unknown {what} '{name}'", hint=f"did you mean '{near[0]}'? {listing}" if near else listing)

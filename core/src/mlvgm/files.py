@@ -102,6 +102,8 @@ def check_writable(folder: Path) -> None:
     try:
         while not path.exists():
             path = path.parent
+        for name in folder.absolute().relative_to(path).parts:
+            (path / name).exists()  # each for itself: behind one that is missing, nothing is said about a name
         free = shutil.disk_usage(path).free
     except (OSError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)

@@ -120,5 +120,5 @@ def check_device(device: str) -> None:
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        why = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
         raise ConfigError(f"device '{device}' is not available: {why}") from None
