@@ -72,16 +72,17 @@ def test_bpda_is_the_classifiers_gradient_at_the_purified_image(batch: tuple[Ten
     draws = defence.classifier(purified).reshape(4, 3, 2)
     (at_purified,) = torch.autograd.grad(loss(draws.mean(1), labels).sum(), purified)
     close(gradient, at_purified.reshape(4, 3, 1, 4, 4).sum(1))
-    assert torch.equal(logits, draws.detach())
+    close(logits, draws.detach())
 
 
 def test_values_are_exact_either_way_and_gradients_differ(batch: tuple[Tensor, Tensor]) -> None:
     images, labels = batch
     exact, bpda = (target(gradient).gradient(images, loss, labels, draws=5) for gradient in ("exact", "bpda"))
-    assert torch.equal(exact[0], bpda[0]) and torch.equal(exact[2], bpda[2])
+    close(bpda[0], exact[0])
+    close(bpda[2], exact[2])
     assert (exact[1] - bpda[1]).abs().max() > 0.01
     leaf = images.clone().requires_grad_()
-    assert torch.equal(target("bpda")(leaf, draws=5), target("exact")(images, draws=5))
+    close(target("bpda")(leaf, draws=5), target("exact")(images, draws=5))
 
 
 def test_auto_is_exact_where_it_can_be(batch: tuple[Tensor, Tensor]) -> None:

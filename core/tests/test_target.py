@@ -61,12 +61,12 @@ def test_noise_follows_the_image_through_subsets(batch: tuple[Tensor, Tensor]) -
     alone = Target(defence, samples=[4, 26])
     index = torch.tensor([2, 5])
     first = together(images, draws=3)
-    assert torch.equal(first[index], alone(images[index], draws=3))
+    close(first[index], alone(images[index], draws=3))
     # A second call of the subset continues each image's own stream, whoever else has been asked meanwhile.
     together[[0]](images[[0]], draws=7)
     second = together[index](images[index], draws=2)
-    assert torch.equal(second, alone(images[index], draws=2))
-    assert not torch.equal(second, first[index, :2])
+    close(second, alone(images[index], draws=2))
+    assert (second - first[index, :2]).abs().max() > 1e-3
 
 
 def test_plain_module_use_and_counts(batch: tuple[Tensor, Tensor]) -> None:
