@@ -130,3 +130,16 @@ def test_folders_that_cannot_be_purified(
             (folder / name).write_bytes(content)
     _, err = purify(capfd, folder, "--out", tmp_path / "out", "--purifier", "none", exit_code=2)
     assert said in err and not (tmp_path / "out").exists()
+
+
+def test_noise_is_fresh_unless_a_seed_is_given(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    picture("L").save(tmp_path / "in" / "a.png")
+    found = []
+    for number, seed in enumerate((("--seed", 1), ("--seed", 1), ("--seed", 2), (), ())):
+        out = tmp_path / f"out{number}"
+        purify(capfd, tmp_path / "in", "--out", out, "--purifier", "noise", *seed)
+        found.append(np.asarray(Image.open(out / "a.png")))
+    assert np.array_equal(found[0], found[1])
+    different = [found[0], found[2], found[3], found[4], np.asarray(picture("L"))]
+    assert all(not np.array_equal(one, other) for i, one in enumerate(different) for other in different[:i])

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -127,6 +128,8 @@ def test_values_that_do_not_fit_are_refused_and_not_bent(given: dict[str, object
         ({"alphas": [0, "0.5"]}, (0.0, 0.5)),
         ({"alphas": "keep:3"}, "keep:3"),
         ({"extra": {"anything": True}}, {"anything": True}),
+        ({"steps": np.int64(3)}, 3),
+        ({"eps": np.float32(0.5)}, 0.5),
     ],
 )
 def test_values_that_fit_are_taken(given: dict[str, object], value: object) -> None:

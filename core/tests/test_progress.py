@@ -123,3 +123,12 @@ def test_without_a_terminal_there_is_a_line_now_and_then(
     lines(look=lambda: looked.append(1))
     assert looked
     assert lines(shown=False) == []
+
+
+def test_the_time_left_counts_what_was_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = shown._State("training")
+    state.update(60, 100, "")
+    assert "left" not in state.times()  # what an earlier training has done says nothing
+    state.started -= 10
+    state.update(80, 100, "")
+    assert state.times() == "10 s, about 10 s left"

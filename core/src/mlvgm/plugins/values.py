@@ -101,6 +101,8 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
 
 def _fit_one(value: Any, kind: Any) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # a number of NumPy or torch
+        value = value.item()
     if origin in (tuple, list):
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise Misfit("must be a list")

@@ -16,7 +16,7 @@ from typing import Any
 from mlvgm.errors import ConfigError
 
 # All have started before one of them waits for the others; later one may wait as long as their units take.
-_ASSEMBLY = timedelta(minutes=1)
+_ASSEMBLY = timedelta(seconds=40)
 _PATIENCE = timedelta(days=30)
 _POLL_SECONDS = 0.1
 
