@@ -30,6 +30,17 @@ def tensor_call(size: bytes, stride: bytes, *, offset: bytes = b"K\0", count: in
     return b"".join([*head, b"\x80\x02" + main, pickle.dumps(["7"], 2), struct.pack("<q", count), b"\0" * 4 * 4])
 
 
+def legacy_view(numbers: list[float], *, start: int, length: int, offset: int, size: int) -> bytes:
+    """A legacy file with a tensor of ``size`` from ``offset`` on in a view (``start``, ``length``) of its storage."""
+    view = text("view") + integer(start) + integer(length) + b"\x87"
+    storage = b"((" + text("storage") + b"ctorch\nFloatStorage\n" + text("7") + text("cpu") + integer(len(numbers))
+    main = b"ctorch._utils\n_rebuild_tensor_v2\n" + storage + view + b"tQ" + integer(offset)
+    main += integer(size) + b"\x85" + integer(1) + b"\x85" + b"\x89}tR."
+    head = [pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
+    content = struct.pack(f"<q{len(numbers)}f", len(numbers), *numbers)
+    return b"".join([*head, b"\x80\x02" + main, pickle.dumps(["7"], 2), content])
+
+
 def integer(value: int) -> bytes:
     content = value.to_bytes(16, "little", signed=True)
     return b"\x8a\x10" + content

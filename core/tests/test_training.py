@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.data import DataInfo, Split
 from mlvgm.training.averages import early_decay, update_average
 from mlvgm.training.input_noise import noisy_inputs
-from mlvgm.training.minibatches import check_data, minibatch
+from mlvgm.training.minibatches import check_data, identity, minibatch
+from mlvgm.weights.card import write_card
 
 INFO = DataInfo("toy", ImageSpec(1, 2, 2), ("a", "b"), "MIT", "memory")
 KEYS = Keys.of(seed=0, purpose="train", samples=[0])
@@ -66,6 +69,39 @@ def test_equal_numbers_keep_their_order_on_every_machine() -> None:
     data = Numbered(count)
     minibatch(data, step=0, batch=count, seed=0)
     assert data.seen == np.argsort(chance.numpy(), kind="stable").tolist()
+
+
+@dataclass
+class Painted(Numbered):
+    """Image i is of the grey value ``grey`` + i."""
+
+    grey: int = 0
+
+    def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+        images = ((torch.tensor(ids) + self.grey) / 255).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+        return images, torch.tensor(ids) % 2
+
+
+def test_data_are_known_by_their_images() -> None:
+    known = identity(Painted(50))
+    elsewhere = dataclasses.replace(INFO, source="another folder")
+    assert identity(Painted(50, info=elsewhere)) == known == identity(Painted(50))
+    others = [Painted(51), Painted(50, grey=1), Painted(50, info=dataclasses.replace(INFO, name="other"))]
+    assert all(identity(other) != known for other in others)
+    assert identity(Painted(3)) != identity(Painted(4))
+
+
+def card(path: Path, **options: Any) -> str:
+    path.write_bytes(b"weights")
+    made = write_card(path, title="t", summary="s", command="c", data=INFO, seed=0, seconds=1.0, **options)
+    return made.read_text(encoding="utf-8")
+
+
+def test_a_card_claims_neither_a_split_nor_a_licence_that_nobody_named(tmp_path: Path) -> None:
+    text = card(tmp_path / "weights.safetensors")
+    assert "- Data: toy (MIT)" in text and "split" not in text
+    assert "licence MIT" not in text and "- Licence: none stated" in text
+    assert "- Data: toy, test split (MIT)" in card(tmp_path / "weights.safetensors", split="test")
 
 
 def test_data_that_do_not_fit() -> None:

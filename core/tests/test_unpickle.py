@@ -221,6 +221,27 @@ def test_tensors_of_one_storage_share_it(tmp_path: Path) -> None:
         assert found[1].tolist() == [9, 2] and found[2].tolist() == [0, 9, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("start", "length", "offset", "size"), [(0, 6, 0, 6), (2, 3, 0, 3), (2, 4, 1, 2), (5, 1, 0, 1)]
+)
+def test_views_in_legacy_files_begin_where_they_say(
+    start: int, length: int, offset: int, size: int, tmp_path: Path
+) -> None:
+    """PyTorch's own reader, and counting."""
+    numbers = [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]
+    content = hostile_pickles.legacy_view(numbers, start=start, length=length, offset=offset, size=size)
+    found = read(content, tmp_path)
+    assert found.tolist() == numbers[start + offset : start + offset + size]
+    assert found.tolist() == torch.load(BytesIO(content), weights_only=True).tolist()
+
+
+def test_views_that_leave_their_storage(tmp_path: Path) -> None:
+    for start, length, size in ((5, 2, 1), (7, 0, 0), (0, 3, 4)):
+        content = hostile_pickles.legacy_view([0.0] * 6, start=start, length=length, offset=0, size=size)
+        with pytest.raises(InputError, match=r"that reaches (outside|to number)"):
+            read(content, tmp_path)
+
+
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.pkl", tmp_path):
         with pytest.raises(InputError, match="does not exist or is not a file"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -55,7 +56,7 @@ class Stripes:
 
 
 def run(
-    folder: Path, *, seed: int = 0, resume: bool = False, stop: int | None = None, **options: object
+    folder: Path, *, seed: int = 0, resume: bool = False, stop: int | None = None, data: Any = None, **options: object
 ) -> list[float]:
     """Losses of a training; ``stop`` kills it after that step."""
     folder.mkdir(exist_ok=True)
@@ -68,7 +69,7 @@ def run(
 
     config = NVAETrainingConfig(**{**OPTIONS, "steps": 12, "batch": 8, "checkpoint_every": 5, **options})  # type: ignore[arg-type]
     context = TrainContext(folder, seed=seed, resume=resume, progress=progress)
-    NVAETraining(config).train(Stripes(), context=context)
+    NVAETraining(config).train(data or Stripes(), context=context)
     return losses
 
 
@@ -139,3 +140,19 @@ def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
     run(tmp_path)
     with pytest.raises(InputError, match="checkpoint of another training: seed 0 → 4"):
         run(tmp_path, resume=True, seed=4)
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path: Path) -> None:
+    class Brighter(Stripes):
+        def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+            images, labels = super().batch(split, ids)
+            return images + 1 / 255, labels
+
+    class Others(Stripes):
+        info = dataclasses.replace(Stripes.info, name="others")
+
+    run(tmp_path)
+    with pytest.raises(InputError, match="checkpoint of another training: content "):
+        run(tmp_path, resume=True, data=Brighter())
+    with pytest.raises(InputError, match="checkpoint of another training: data stripes → others"):
+        run(tmp_path, resume=True, data=Others())

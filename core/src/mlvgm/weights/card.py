@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel
 
 from mlvgm.files import write_text
-from mlvgm.protocols.data import DataInfo
+from mlvgm.protocols.data import DataInfo, Split
 
 
 def write_card(
@@ -22,6 +22,7 @@ def write_card(
     summary: str,
     command: str,
     data: DataInfo,
+    split: Split | None = None,
     seed: int,
     seconds: float,
     findings: Sequence[str] = (),
@@ -35,6 +36,7 @@ def write_card(
         summary: what the model is, and what sets it apart.
         command: repeats the training.
         data: what it was trained on.
+        split: which split of it; None says nothing about that.
         seed: of the training.
         seconds: CPU time.
         findings: one line each; figures with what they were measured on.
@@ -46,11 +48,13 @@ def write_card(
         "",
         summary,
         "",
-        f"- Data: {data.name}, train split ({data.licence})",
+        f"- Data: {data.name}{'' if split is None else f', {split} split'} ({data.licence})",
         f"- Command: `{command}`",
         f"- Seed: {seed}; {seconds:.0f} CPU seconds; torch {torch.__version__}, {platform.machine()}",
         *(f"- {finding}" for finding in findings),
-        f"- File: {len(content):,} bytes, sha256 `{hashlib.sha256(content).hexdigest()}`, licence MIT",
+        f"- File: {len(content):,} bytes, sha256 `{hashlib.sha256(content).hexdigest()}`",
+        f"- Licence: none stated; whoever trained it may choose one that its data ({data.licence}) and what it started "
+        "from allow",
         "",
         *((*details, "") if details else ()),
     ]

@@ -27,6 +27,7 @@ def write_card(
         summary=_DENOISING if config.denoising else _SUMMARY,
         command=card.training_command("generator", "nvae", config, data=data, seed=seed),
         data=data,
+        split="train",
         seed=seed,
         seconds=seconds,
         findings=(

@@ -16,7 +16,7 @@ from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm.training.averages import early_decay, update_average
 from mlvgm.training.input_noise import noisy_inputs
-from mlvgm.training.minibatches import check_data, minibatch
+from mlvgm.training.minibatches import check_data, identity, minibatch
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm_nvae.build import load_weights
 from mlvgm_nvae.card import write_card
@@ -62,14 +62,14 @@ class NVAETraining:
             InputError: the data are only a sample, or their images do not fit the architecture.
             CheckFailed: the loss became infinite or NaN.
         """
-        state = self._begin(context)
+        state = self._begin(data, context)
         check_data(data.info, "architecture", state.model.architecture.image, option="architecture.image")
         while state.step < self.config.steps:
             metrics = self._step(state, data, context)
             if state.step in self.config.snapshots:
                 save(state.average, context.folder / f"weights-step{state.step:06d}.safetensors")
             if state.step % self.config.checkpoint_every == 0 or state.step == self.config.steps:
-                self._save(state, context)
+                self._save(state, data, context)
             context.progress(state.step, self.config.steps, metrics)
         return self._finish(state, data, context)
 
@@ -128,7 +128,7 @@ class NVAETraining:
             images = torch.where(mirror, images.flip(3), images)
         return images
 
-    def _begin(self, context: TrainContext) -> _State:
+    def _begin(self, data: Dataset, context: TrainContext) -> _State:
         config = self.config
         if config.init_from:
             model = load_weights(config.init_from).train().requires_grad_(True)
@@ -150,7 +150,7 @@ class NVAETraining:
         state = _State(model, average, optimiser, SpectralPenalty(model, seed=context.seed))
         path = context.folder / "checkpoint.pt"
         if context.resume and path.exists():
-            stored = load_checkpoint(path, identity=self._identity(context))
+            stored = load_checkpoint(path, identity=self._identity(data, context))
             model.load_state_dict(stored["model"])
             average.load_state_dict(stored["average"])
             optimiser.load_state_dict(stored["optimiser"])
@@ -158,7 +158,7 @@ class NVAETraining:
             state.step, state.cpu_seconds = stored["step"], stored["cpu_seconds"]
         return state
 
-    def _save(self, state: _State, context: TrainContext) -> None:
+    def _save(self, state: _State, data: Dataset, context: TrainContext) -> None:
         stored = {
             "model": state.model.state_dict(),
             "average": state.average.state_dict(),
@@ -167,10 +167,10 @@ class NVAETraining:
             "step": state.step,
             "cpu_seconds": state.processor_time(),
         }
-        save_checkpoint(context.folder / "checkpoint.pt", stored, identity=self._identity(context))
+        save_checkpoint(context.folder / "checkpoint.pt", stored, identity=self._identity(data, context))
 
-    def _identity(self, context: TrainContext) -> dict[str, object]:
-        return {"seed": context.seed, **self.config.model_dump(mode="json")}
+    def _identity(self, data: Dataset, context: TrainContext) -> dict[str, object]:
+        return {"seed": context.seed, **identity(data), **self.config.model_dump(mode="json")}
 
     def _finish(self, state: _State, data: Dataset, context: TrainContext) -> Trained:
         seconds = state.processor_time()

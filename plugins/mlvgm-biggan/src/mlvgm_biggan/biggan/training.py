@@ -15,7 +15,7 @@ from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm.training.averages import early_decay, update_average
-from mlvgm.training.minibatches import minibatch
+from mlvgm.training.minibatches import identity, minibatch
 from mlvgm.weights.card import training_command, write_card
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm_biggan.biggan.discriminator import (
@@ -163,7 +163,7 @@ class BigGANTraining:
         )
 
     def _identity(self, data: Dataset, context: TrainContext) -> dict[str, object]:
-        return {"seed": context.seed, "data": data.info.name, **self.config.model_dump(mode="json")}
+        return {"seed": context.seed, **identity(data), **self.config.model_dump(mode="json")}
 
     def _finish(self, state: _State, data: Dataset, context: TrainContext) -> Trained:
         finished = fold(state.average)
@@ -178,6 +178,7 @@ class BigGANTraining:
             summary=SUMMARY,
             command=training_command("generator", "biggan", self.config, data=data.info, seed=context.seed),
             data=data.info,
+            split="train",
             seed=context.seed,
             seconds=seconds,
         )

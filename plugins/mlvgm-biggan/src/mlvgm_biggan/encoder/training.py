@@ -16,7 +16,7 @@ from mlvgm.noise import Keys
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm.training.input_noise import noisy_inputs
-from mlvgm.training.minibatches import minibatch
+from mlvgm.training.minibatches import identity, minibatch
 from mlvgm.weights.card import training_command, write_card
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm.weights.load import load_weights
@@ -170,7 +170,7 @@ class EncoderTraining:
         save_checkpoint(context.folder / "checkpoint.pt", stored, identity=self._identity(data, context))
 
     def _identity(self, data: Dataset, context: TrainContext) -> dict[str, object]:
-        return {"seed": context.seed, "data": data.info.name, **self.config.model_dump(mode="json")}
+        return {"seed": context.seed, **identity(data), **self.config.model_dump(mode="json")}
 
     def _finish(self, state: _State, data: Dataset, context: TrainContext) -> Trained:
         seconds = state.processor_time()
@@ -182,6 +182,7 @@ class EncoderTraining:
             summary=f"{SUMMARY} {DENOISING}" if self.config.denoising else SUMMARY,
             command=training_command("encoder", "biggan", self.config, data=data.info, seed=context.seed),
             data=data.info,
+            split="train",
             seed=context.seed,
             seconds=seconds,
         )

@@ -13,7 +13,7 @@ import torch
 from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm.training.loop import Stateful, run_steps, warm_cosine
-from mlvgm.training.minibatches import minibatch
+from mlvgm.training.minibatches import identity, minibatch
 from mlvgm.weights.card import training_command, write_card
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Training:
             steps=self.config.steps,
             parts=parts,
             context=self.context,
-            identity={"data": self.data.info.name, **options},
+            identity={**identity(self.data), **options},
             every=self.config.checkpoint_every,
         )
 
@@ -145,6 +145,7 @@ class Training:
             summary=summary,
             command=training_command(self.kind, self.name, self.config, data=self.data.info, seed=self.context.seed),
             data=self.data.info,
+            split="train",
             seed=self.context.seed,
             seconds=seconds,
             findings=[finding] if self.measured else (),

@@ -19,7 +19,7 @@ from mlvgm.noise import Keys, normal
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm.training.averages import early_decay, update_average
-from mlvgm.training.minibatches import check_data, minibatch
+from mlvgm.training.minibatches import check_data, identity, minibatch
 from mlvgm.weights.card import training_command, write_card
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm.weights.file import write_weights
@@ -152,7 +152,7 @@ class EncoderTraining:
 
     def _identity(self, data: Dataset, context: TrainContext) -> dict[str, object]:
         options = self.config.model_dump(mode="json", exclude={"checkpoint_every"})
-        return {"seed": context.seed, "data": data.info.name, **options}
+        return {"seed": context.seed, **identity(data), **options}
 
     def _finish(self, state: _State, data: Dataset, context: TrainContext) -> Trained:
         seconds, path = state.processor_time(), context.folder / "weights.safetensors"
@@ -165,6 +165,7 @@ class EncoderTraining:
             summary=f"The StyleGAN2 '{self.config.generator}' and an encoder of {count:,} parameters for it.",
             command=training_command("encoder", "stylegan2", self.config, data=data.info, seed=context.seed),
             data=data.info,
+            split="train",
             seed=context.seed,
             seconds=seconds,
             findings=[f"Mean squared error of reconstructed test images, [0, 1] pixels: {error:.4f}"],

@@ -16,7 +16,7 @@ from mlvgm.noise import Keys, normal, uniform
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm.training.averages import update_average
-from mlvgm.training.minibatches import check_data, minibatch
+from mlvgm.training.minibatches import check_data, identity, minibatch
 from mlvgm.weights.card import training_command, write_card
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm.weights.file import write_weights
@@ -207,7 +207,7 @@ class StyleGAN2Training:
 
     def _identity(self, data: Dataset, context: TrainContext) -> dict[str, object]:
         options = self.config.model_dump(mode="json", exclude={"steps", "checkpoint_every"})
-        return {"seed": context.seed, "data": data.info.name, **options}
+        return {"seed": context.seed, **identity(data), **options}
 
     def _finish(self, state: _State, data: Dataset, context: TrainContext) -> Trained:
         if state.step > self.config.steps:
@@ -224,6 +224,7 @@ class StyleGAN2Training:
             summary=f"A StyleGAN2 of {count:,} parameters with {state.average.architecture.num_ws} styles.",
             command=training_command("generator", "stylegan2", self.config, data=data.info, seed=context.seed),
             data=data.info,
+            split="train",
             seed=context.seed,
             seconds=seconds,
             findings=[f"{state.step * self.config.batch:,} real images shown; mean path length {state.path_mean:.3f}"],

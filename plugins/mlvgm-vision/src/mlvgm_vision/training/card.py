@@ -32,6 +32,7 @@ def write_card(
         f"{data.image.height}×{data.image.width} images.",
         command=card.training_command("classifier", "fashion-cnn", config, data=data, seed=seed),
         data=data,
+        split="train",
         seed=seed,
         seconds=metrics["CPU seconds"],
         findings=(

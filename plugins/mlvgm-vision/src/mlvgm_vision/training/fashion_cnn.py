@@ -16,6 +16,7 @@ from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm.statistics import wilson
 from mlvgm.tensors_file import as_bytes
+from mlvgm.training.minibatches import identity
 from mlvgm.weights.checkpoint import load_checkpoint, save_checkpoint
 from mlvgm_vision.classifiers.fashion_cnn import FashionCNN
 from mlvgm_vision.training.augmentation import augment
@@ -54,11 +55,11 @@ class FashionCNNTrainer:
         steps = config.epochs * per_epoch
         network = _initial(data, seed=context.seed).to(context.device)
         optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay, fused=True)
-        identity = {**config.model_dump(), "seed": context.seed, "data": data.info.name, "samples": samples}
+        training = {**config.model_dump(), "seed": context.seed, **identity(data)}
         file = context.folder / "checkpoint.pt"
         done, spent = 0, 0.0
         if context.resume and file.exists():
-            state = load_checkpoint(file, identity=identity)
+            state = load_checkpoint(file, identity=training)
             network.load_state_dict(state["network"])
             optimiser.load_state_dict(state["optimiser"])
             done, spent = state["done"], state["spent"]
@@ -77,7 +78,7 @@ class FashionCNNTrainer:
                     counts = confusion(network, data, "validation", device=context.device)
                     spent += time.process_time() - start
                     state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-                    save_checkpoint(file, {**state, "done": epoch + 1, "spent": spent}, identity=identity)
+                    save_checkpoint(file, {**state, "done": epoch + 1, "spent": spent}, identity=training)
                     metrics["validation accuracy"] = accuracy(counts)
                 context.progress(step + 1, steps, metrics)
         return self._finish(network, data, context, spent)
