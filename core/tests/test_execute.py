@@ -53,6 +53,13 @@ def test_every_unit_has_its_record_and_its_images(whole: RunDirectory) -> None:
     )
 
 
+def test_an_attack_with_a_limit_is_on_the_first_images_only() -> None:
+    limited = [{"label": "shift", "attack": {"name": "shift"}, "limit": 6, "rows": ["noisy"]}]
+    found = all_units(toy_config(attacks=[*limited, toy_config().attacks[1].model_dump()]), tuple(range(12)))
+    assert [unit.samples for unit in found if unit.attack == "shift"] == [(0, 1, 2, 3), (4, 5)]
+    assert len([unit for unit in found if unit.attack == "stay"]) == 6
+
+
 def test_images_are_on_disk_before_their_record(tmp_path: Path) -> None:
     """Killed after any step on files, a run has the images of every unit on record."""
     config = toy_config(limit=4)

@@ -144,7 +144,7 @@ def _load_and_run(
     from mlvgm.runs.inputs import file_hashes
     from mlvgm.runs.plan import purify_plan
     from mlvgm.runs.resolve import with_default_encoder
-    from mlvgm.runs.rundir import RunDirectory, environment
+    from mlvgm.runs.rundir import RunDirectory, environment, of_data
 
     generators = build_generators(resolved.config)
     # Only weights tell whether there is an encoder.
@@ -168,7 +168,7 @@ def _load_and_run(
             name=_run_name(resolved),
             config=resolved.to_yaml(),
             environment=made,
-            documents={"plan.json": plan, "inputs.json": inputs},
+            documents={"plan.json": plan, "inputs.json": inputs, "data.json": of_data(study.data.info)},
         )
         path = run.path
     run = RunDirectory(workers.agree(path), workers.rank)

@@ -99,7 +99,7 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool
     from mlvgm.runs.inputs import check_unchanged, file_hashes
     from mlvgm.runs.plan import purify_plan
     from mlvgm.runs.results import finished_units
-    from mlvgm.runs.rundir import RunDirectory, environment
+    from mlvgm.runs.rundir import RunDirectory, environment, of_data
 
     directory = RunDirectory.open(run, worker=workers.rank)
     if workers.leads:
@@ -125,6 +125,7 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool
             if grown is not None:
                 directory.write_config(grown.to_yaml())
             directory.write_json("inputs.json", file_hashes(config))
+            directory.write_json("data.json", of_data(study.data.info))
             plan = purify_plan(
                 config,
                 data=study.data.info,

@@ -22,17 +22,18 @@ from mlvgm.runs.rundir import RunDirectory
 from mlvgm.runs.sections import Section, Source, make_sections
 
 if TYPE_CHECKING:
-    from mlvgm.runs.report_figures import Picture
+    from mlvgm.runs.report_charts import Picture
 
 _NEEDS = ("matplotlib", "jinja2")
 
 
 @dataclass(frozen=True)
 class Image:
-    """A finished figure: name of its file without ending, what it shows in words, and its bytes."""
+    """A finished :class:`~mlvgm.runs.report_charts.Picture`."""
 
     name: str
     alt: str
+    caption: str
     png: bytes
 
     @property
@@ -42,11 +43,12 @@ class Image:
 
 @dataclass(frozen=True)
 class Part:
-    """A section with its tables and figures, ready to be shown."""
+    """A section with its tables and figures, ready to be shown, and what is wrong with the files they are made from."""
 
     section: Section
     tables: tuple[TextTable, ...]
     images: tuple[Image, ...]
+    problems: tuple[str, ...] = ()
 
     def notes(self) -> list[tuple[str, str]]:
         """What must be said of each defence wherever its figures appear."""
@@ -86,18 +88,25 @@ def write_report(run: RunDirectory, config: PurifyConfig, result: Mapping[str, A
 
 def make_parts(sources: Sequence[Source]) -> list[Part]:
     """Tables and figures of runs, merged where they are on the same images."""
-    from mlvgm.runs.report_figures import pictures
+    from mlvgm.runs.report_charts import charts
+    from mlvgm.runs.report_images import panels
 
     parts = []
     for number, section in enumerate(make_sections(sources), start=1):
         mark = "" if number == 1 else f"section-{number}-"
-        images = tuple(_image(picture, mark) for picture in pictures(section))
-        parts.append(Part(section, tuple(tables(section)), images))
+        shown, problems = panels(section)
+        images = tuple(_image(picture, mark) for picture in (*charts(section), *shown))
+        parts.append(Part(section, tuple(tables(section)), images, _at_most(problems)))
     return parts
 
 
+def _at_most(problems: Sequence[str], most: int = 5) -> tuple[str, ...]:
+    more = len(problems) - most
+    return (*problems[:most], f"and {more} more") if more > 0 else tuple(problems)
+
+
 def _image(picture: Picture, mark: str) -> Image:
-    return Image(mark + picture.name, picture.alt, as_png(picture.figure))
+    return Image(mark + picture.name, picture.alt, picture.caption, as_png(picture.figure))
 
 
 def check_outputs(page: Path, tables: Path | None, figures: Path | None, runs: Sequence[RunDirectory]) -> None:
@@ -149,7 +158,7 @@ def markdown_tables(parts: Sequence[Part]) -> str:
     for part in parts:
         section = part.section
         blocks.append(f"## {section.title}\n")
-        blocks += [f"**{text}**\n" for text in (*_remark(section), *_unfinished(section))]
+        blocks += [f"**{text}**\n" for text in _warnings(part)]
         blocks += [markdown(table, level=3) for table in part.tables]
         notes = part.notes()
         if notes:
@@ -164,10 +173,11 @@ def html_page(parts: Sequence[Part]) -> str:
     templates = Environment(loader=PackageLoader("mlvgm.runs", ""), autoescape=True, undefined=StrictUndefined)
     return templates.get_template("report.html.jinja").render(
         title=parts[0].section.title if len(parts) == 1 else f"{len(parts)} groups of runs",
+        cautions=_cautions(parts),
         parts=[
             {
                 "title": part.section.title,
-                "warnings": [*_remark(part.section), *_unfinished(part.section)],
+                "warnings": _warnings(part),
                 "tables": part.tables,
                 "images": part.images,
                 "notes": part.notes(),
@@ -176,6 +186,18 @@ def html_page(parts: Sequence[Part]) -> str:
             for part in parts
         ],
     )
+
+
+def _cautions(parts: Sequence[Part]) -> list[str]:
+    """The small print of every run, which stands first; named where there are several runs."""
+    sources = [source for part in parts for source in part.section.sources]
+    said = {source.name: small_print(source.config, len(source.labels())) for source in sources}
+    return [f"{name}: {text}" if len(sources) > 1 else text for name, text in said.items() if text]
+
+
+def _warnings(part: Part) -> list[str]:
+    damaged = [f"Images left out, {problem}." for problem in part.problems]
+    return [*_remark(part.section), *_unfinished(part.section), *damaged]
 
 
 def _remark(section: Section) -> list[str]:
@@ -191,11 +213,9 @@ def _unfinished(section: Section) -> list[str]:
 
 
 def _run(source: Source) -> dict[str, Any]:
-    images = len(source.labels())
     return {
         "name": source.name,
         "state": source.state,
-        "caution": small_print(source.config, images),
         "plan": source.run.read_json("plan.json"),
         "config": source.run.config.read_text(),
         "environment": json.dumps(source.run.read_json("environment.json"), indent=1, sort_keys=True),

@@ -12,20 +12,37 @@ from mlvgm.runs.sections import Section
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column: its title, and what its figures mean."""
+
+    title: str
+    meaning: str
+
+
+@dataclass(frozen=True)
 class TextTable:
     """A table.
 
     Args:
         title: heading.
-        explanation: what its figures mean.
-        head: column titles.
+        explanation: what its figures have in common.
+        columns: titles and meanings.
         body: rows of cells; the first cell of each names it.
     """
 
     title: str
     explanation: str
-    head: tuple[str, ...]
+    columns: tuple[Column, ...]
     body: tuple[tuple[str, ...], ...]
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        return tuple(column.title for column in self.columns)
+
+
+_DEFENCE = Column("defence", "what stands in front of the classifier, and the classifier")
+_ATTACK = Column("attack", "who looked for the adversarial images")
+_IMAGES = Column("images", "how many images the figures of the row are of")
 
 
 def tables(section: Section) -> list[TextTable]:
@@ -39,12 +56,21 @@ def _summary(section: Section) -> TextTable:
     same = len({row.images for row in rows}) == 1
     return TextTable(
         "Summary",
-        "Accuracy in % with 95 % intervals (votes: Wilson; single draws: bootstrap over images). An image counts as "
-        "robust if one decision on fresh noise, which no attack has seen, is right. "
+        "Accuracy in % with 95 % intervals (votes: Wilson; single draws: bootstrap over images). "
         + ("All rows are on the same images." if same else "Rows are on different numbers of images."),
         (
-            *("defence", "attack", "images", "clean, votes", "robust, votes", "clean, single draw"),
-            *("robust, single draw", "ms per image", "s", "forwards", "backwards", "refused"),
+            _DEFENCE,
+            _ATTACK,
+            _IMAGES,
+            Column("clean, votes", "given images of which one deployed decision, a vote of several draws, is right"),
+            Column("robust, votes", "the same of the attacked images, on fresh noise that no attack has seen"),
+            Column("clean, single draw", "given images of which a decision on a single draw is right"),
+            Column("robust, single draw", "the same of the attacked images"),
+            Column("ms per image", "time of one deployed decision"),
+            Column("s", "seconds that the attack took, without scoring"),
+            Column("forwards", "forward passes of the attack, images × draws"),
+            Column("backwards", "backward passes of the attack, images × draws"),
+            Column("refused", "images whose candidate left the ball or the box"),
         ),
         tuple(
             (
@@ -98,7 +124,15 @@ def _comparison(section: Section) -> TextTable:
     return TextTable(
         "Comparison of all defences",
         explanation,
-        ("defence", "clean", *table.attacks, *(f"worst case, {title}" for title in table.worst)),
+        (
+            _DEFENCE,
+            Column("clean", "given images of which one deployed decision is right"),
+            *(Column(attack, _under(attack, section)) for attack in table.attacks),
+            *(
+                Column(f"worst case, {title}", f"images that withstand all attacks within {title}")
+                for title in table.worst
+            ),
+        ),
         tuple(
             (
                 row.label,
@@ -109,6 +143,14 @@ def _comparison(section: Section) -> TextTable:
             for row in table.rows
         ),
     )
+
+
+def _under(attack: str, section: Section) -> str:
+    """What a column of an attack says."""
+    outcome = next(outcome for outcome in section.outcomes if outcome.attack == attack)
+    if outcome.eps is None:
+        return f"median {outcome.norm} distance of the nearest images it found that are classified wrongly"
+    return f"attacked images, {outcome.norm} ≤ {outcome.eps:.4g}, of which one deployed decision is right"
 
 
 def _p(value: float) -> str:
@@ -131,7 +173,14 @@ def _worst(section: Section) -> TextTable:
         "Point-wise worst case",
         "For how many images each attack counts, of those that all of them have seen. Only attacks that were run "
         "against a defence can count.",
-        ("defence", "threat", "attacks (images)", "images", "robust, votes", "robust, single draw"),
+        (
+            _DEFENCE,
+            Column("threat", "norm and largest size of the perturbations, in pixels of [0, 1]"),
+            Column("attacks (images)", "for how many images each attack is the one that counts"),
+            Column("images", "how many images all of the attacks have seen"),
+            Column("robust, votes", "of which one deployed decision is right under the attack that counts"),
+            Column("robust, single draw", "of which a decision on a single draw is right"),
+        ),
         tuple(body),
     )
 
@@ -144,7 +193,16 @@ def _distances(section: Section) -> TextTable:
         "Minimal distances",
         "Distance within which 25, 50 and 75 % of the images are broken: 0 where an image is misclassified anyway; "
         "images that the attack did not break stay in (never: fewer are broken at any distance found).",
-        ("defence", "attack", "norm", "images", "broken", "25 %", "median", "75 %"),
+        (
+            _DEFENCE,
+            _ATTACK,
+            Column("norm", "how distances are measured, in pixels of [0, 1]"),
+            _IMAGES,
+            Column("broken", "images that the attack broke at whatever distance, or that are misclassified anyway"),
+            Column("25 %", "distance within which a quarter of the images are broken"),
+            Column("median", "distance within which half of them are"),
+            Column("75 %", "distance within which three quarters are"),
+        ),
         tuple(
             (one.label, one.attack, one.norm, str(one.images), str(one.broken), *map(number, one.quartiles))
             for one in distances(section.outcomes)
@@ -160,7 +218,13 @@ def _published(section: Section) -> TextTable:
         "As in arXiv 2412.03453: accuracy in % at each L2 bound is the share of images with a larger distance, with "
         "95 % Wilson intervals; 0 is the distance of what is misclassified anyway. The attack itself decides, once, "
         "what is a success, unless `attack.switches.success` is fixed: the tables above are scored on fresh draws.",
-        ("defence", "attack", "images", "clean", *(f"L2 > {bound:g}" for bound in bounds)),
+        (
+            _DEFENCE,
+            _ATTACK,
+            _IMAGES,
+            Column("clean", "given images that the attack saw classified rightly"),
+            *(Column(f"L2 > {bound:g}", f"images broken no nearer than {bound:g}") for bound in bounds),
+        ),
         tuple(
             (
                 row.defence,
@@ -178,6 +242,7 @@ def markdown(table: TextTable, *, level: int = 2) -> str:
     """The table in Markdown."""
     lines = [f"{'#' * level} {table.title}", "", table.explanation, ""]
     lines += [_line(table.head), "|" + " --- |" * len(table.head), *map(_line, table.body), ""]
+    lines += [*(f"* {column.title}: {column.meaning}" for column in table.columns), ""]
     return "\n".join(lines)
 
 

@@ -24,10 +24,12 @@ from mlvgm.runs.lock import LOCK, is_locked, locked
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mlvgm.protocols.data import DataInfo
+
 State = Literal["created", "running", "finished", "stopped", "failed"]
 _STATUS = "status.json"
 # What there is before the configuration, which comes last: a folder with it is a run, one without has no records.
-_START = {"images", LOCK, _STATUS, "environment.json", "plan.json", "inputs.json"}
+_START = {"images", LOCK, _STATUS, "environment.json", "plan.json", "inputs.json", "data.json"}
 _RESTORE = "restore the file, or start a new run"
 
 
@@ -35,10 +37,11 @@ _RESTORE = "restore the file, or start a new run"
 class RunDirectory:
     """One run on disk.
 
-    ``config.yaml`` (resolved, re-runnable), ``inputs.json`` (hashes of configuration and weights),
-    ``environment.json``, ``records.jsonl`` (one line a finished unit; ``records-N.jsonl`` of a further worker N),
-    ``images/UNIT.safetensors`` (docs/reference/shards.md), ``status.json``, ``metrics.json``, ``report.html`` and
-    ``figures/``. Files are replaced atomically; records are appended and synced.
+    ``config.yaml`` (resolved, re-runnable), ``inputs.json`` (hashes of configuration and weights), ``plan.json``,
+    ``environment.json`` (versions, and what was typed), ``data.json`` (names of the classes), ``records.jsonl`` (one
+    line a finished unit; ``records-N.jsonl`` of a further worker N), ``images/UNIT.safetensors``
+    (docs/reference/shards.md), ``status.json``, ``metrics.json``, ``report.html`` and ``figures/``. Files are replaced
+    atomically; records are appended and synced.
 
     Args:
         path: the directory.
@@ -299,6 +302,11 @@ def environment(*, device: str, threads: int, command: str = "") -> dict[str, An
         "threads": threads,
         "command": command,
     }
+
+
+def of_data(info: DataInfo) -> dict[str, Any]:
+    """What a run keeps of its data set, so that it can be read without it."""
+    return {"name": info.name, "classes": list(info.label_names), "source": info.source, "licence": info.licence}
 
 
 def _version(name: str) -> str | None:

@@ -47,6 +47,11 @@ class Source:
             for sample, label in zip(record["samples"], record["labels"], strict=True)
         }
 
+    def class_name(self, label: int) -> str:
+        """Name of a class; its number where the run does not know names."""
+        names = self.run.read_json("data.json").get("classes", ())
+        return str(names[label]) if isinstance(names, list) and label < len(names) else f"class {label}"
+
     def configurations(self) -> dict[tuple[str, str], str]:
         """Hash of what the units of each (defence, attack) depend on."""
         return {(r["defence"], r["attack"]): r.get("configuration", "") for r in self.records.values()}
