@@ -15,9 +15,9 @@ from mlvgm.errors import InputError
 from mlvgm.plugins.load import build
 from mlvgm.weights.file import read_weights
 from mlvgm.weights.verify import verify
-from mlvgm_robust.competitors.a_vae.architecture import FILE as A_VAE_FILE
+from mlvgm_robust.competitors.a_vae.file import FILE as A_VAE_FILE
 from mlvgm_robust.competitors.a_vae.purifier import AVAEPurifier
-from mlvgm_robust.competitors.nd_vae.architecture import FILE as ND_VAE_FILE
+from mlvgm_robust.competitors.nd_vae.file import FILE as ND_VAE_FILE
 from mlvgm_robust.competitors.nd_vae.purifier import NDVAEPurifier
 from tolerance import close
 

@@ -1,13 +1,10 @@
-"""The shape of an A-VAE, and its weights file."""
+"""The shape of an A-VAE."""
 
 from __future__ import annotations
 
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from mlvgm_robust.competitors.a_vae.network import AVAE
-from mlvgm_robust.competitors.network_file import NetworkFile
 
 
 class AVAEArchitecture(BaseModel):
@@ -41,6 +38,3 @@ class AVAEArchitecture(BaseModel):
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         return (self.latent_channels, 4, 4)
-
-
-FILE = NetworkFile("mlvgm-a-vae/1", AVAEArchitecture, AVAE)

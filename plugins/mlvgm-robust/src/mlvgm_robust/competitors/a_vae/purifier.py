@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 import mlvgm_robust
 from mlvgm.noise import Keys, Noise, normal
-from mlvgm_robust.competitors.a_vae.architecture import FILE
 from mlvgm_robust.competitors.a_vae.config import TEMPERATURE, AVAEConfig
+from mlvgm_robust.competitors.a_vae.file import FILE
 from mlvgm_robust.competitors.shapes import check_shape
 from mlvgm_robust.purifiers.none import draws_per_image
 

@@ -12,8 +12,8 @@ from mlvgm.noise import Keys, normal, uniform
 from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm.training.averages import early_decay, update_average
 from mlvgm.training.minibatches import check_data
-from mlvgm_robust.competitors.a_vae.architecture import FILE
 from mlvgm_robust.competitors.a_vae.critic import Critic, critic_loss, gaussian_kl, gradient_penalty
+from mlvgm_robust.competitors.a_vae.file import FILE
 from mlvgm_robust.competitors.a_vae.network import AVAE
 from mlvgm_robust.competitors.a_vae.purifier import TEMPERATURE
 from mlvgm_robust.competitors.a_vae.training_config import AVAETrainingConfig

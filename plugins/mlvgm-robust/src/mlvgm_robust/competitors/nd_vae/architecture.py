@@ -1,13 +1,10 @@
-"""The shape of an ND-VAE, and its weights file."""
+"""The shape of an ND-VAE."""
 
 from __future__ import annotations
 
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from mlvgm_robust.competitors.nd_vae.network import NDVAE
-from mlvgm_robust.competitors.network_file import NetworkFile
 
 
 class NDVAEArchitecture(BaseModel):
@@ -40,6 +37,3 @@ class NDVAEArchitecture(BaseModel):
         _, height, width = self.image
         factors = [4 * 2**level for level in reversed(range(len(self.widths)))]
         return tuple((self.latent_channels, height // f, width // f) for f in factors for _ in range(self.groups))
-
-
-FILE = NetworkFile("mlvgm-nd-vae/1", NDVAEArchitecture, NDVAE)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 import mlvgm_robust
 from mlvgm.noise import Keys, Noise, normal
-from mlvgm_robust.competitors.nd_vae.architecture import FILE
 from mlvgm_robust.competitors.nd_vae.config import NDVAEConfig
+from mlvgm_robust.competitors.nd_vae.file import FILE
 from mlvgm_robust.competitors.nd_vae.training_data import noised
 from mlvgm_robust.competitors.shapes import check_shape
 from mlvgm_robust.purifiers.none import draws_per_image

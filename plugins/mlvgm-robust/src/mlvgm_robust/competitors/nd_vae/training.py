@@ -12,7 +12,7 @@ from mlvgm.noise import Keys
 from mlvgm.plugins.load import build
 from mlvgm.protocols.train import TrainContext, Trained
 from mlvgm.training.minibatches import check_data
-from mlvgm_robust.competitors.nd_vae.architecture import FILE
+from mlvgm_robust.competitors.nd_vae.file import FILE
 from mlvgm_robust.competitors.nd_vae.network import NDVAE
 from mlvgm_robust.competitors.nd_vae.training_config import NDVAETrainingConfig
 from mlvgm_robust.competitors.nd_vae.training_data import attacked, batch_noise, noised
