@@ -15,6 +15,7 @@ from typing import TextIO
 
 WIDE = 110  # from here on tables show all their columns
 _NARROWEST = 20
+_READABLE = 30  # a column of sentences
 _GAP = "  "
 _COMMAND = "mlvgm run purify "
 _GOES_ON = " \\"
@@ -66,6 +67,24 @@ def titled(items: Mapping[str, str], width: int | None) -> list[str]:
         room = None if width is None else width - left - len(_GAP)
         for number, line in enumerate(wrapped(text, room) or [""]):
             lines.append(f"{title if number == 0 else '':<{left}}{_GAP}{line}".rstrip())
+    return lines
+
+
+def aligned(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    """Rows with aligned columns, the last of them wrapped; where it has no room, it stands below the others."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+    if width is not None and left + min(widths[-1], _READABLE) > width:
+        lines = []
+        for *cells, last in rows:
+            lines += wrapped(_GAP.join(cell for cell in cells if cell), width, indent=4 * " ")
+            lines += [f"    {line}" for line in wrapped(last, width - 4)]
+        return lines
+    lines = []
+    for *cells, last in rows:
+        head = "".join(cell.ljust(size) + _GAP for cell, size in zip(cells, widths, strict=False))
+        for number, line in enumerate(wrapped(last, None if width is None else width - left) or [""]):
+            lines.append(((head if number == 0 else " " * left) + line).rstrip())
     return lines
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlvgm.cli.layout import Column, table, titled, width_of, wrapped
+from mlvgm.cli.layout import Column, aligned, table, titled, width_of, wrapped
 
 
 def say(text: str) -> None:
@@ -28,9 +28,7 @@ def emit_json(value: object) -> None:
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
     """Rows with aligned columns; rich would cost more than all the rest of the command."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(*aligned(rows, width_of(sys.stdout)), sep="\n")
 
 
 def print_plan(plan: Mapping[str, str]) -> None:

@@ -71,7 +71,7 @@ def info(
     resolved = component(kind, reference, index=Index.installed())
     config = config_class(resolved)
     if schema:
-        emit_json(config.model_json_schema())
+        emit_json(_schema(resolved, config))
     elif json:
         emit_json(_describe(resolved, config))
     else:
@@ -118,7 +118,10 @@ def _describe(resolved: Resolved, config: type[BaseModel]) -> dict[str, Any]:
     from mlvgm.plugins.options import table
 
     component = resolved.component
-    module = find_spec(component.factory.partition(":")[0])
+    try:
+        module = find_spec(component.factory.partition(":")[0])
+    except (ImportError, ValueError):  # a package of its that is not there
+        module = None
     return {
         **resolved.entry.record(),
         "summary": component.summary,
@@ -135,10 +138,20 @@ def _describe(resolved: Resolved, config: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-def _print_description(described: dict[str, Any]) -> None:
-    from mlvgm.plugins.index import noun
+def _schema(resolved: Resolved, config: type[BaseModel]) -> dict[str, Any]:
+    from mlvgm.errors import PluginError
+    from mlvgm.others import guarded
 
-    print(f"{described['kind']}/{described['name']}: {described['summary']}")
+    text = f"plugin {resolved.entry}: {resolved.component.config} has no JSON Schema"
+    with guarded(lambda cause: PluginError(f"{text}: {cause}")):
+        return config.model_json_schema()
+
+
+def _print_description(described: dict[str, Any]) -> None:
+    from mlvgm.cli.layout import width_of, wrapped
+    from mlvgm.plugins.index import option_group
+
+    print(*wrapped(f"{described['kind']}/{described['name']}: {described['summary']}", width_of(sys.stdout)), sep="\n")
     provider = f"{described['distribution']} {described['version']}"
     capabilities = ", ".join(f"{name} = {value}" for name, value in described["capabilities"].items())
     rows = [
@@ -148,8 +161,7 @@ def _print_description(described: dict[str, Any]) -> None:
         ("capabilities", capabilities),
     ]
     print_columns([(name, value) for name, value in rows if value])
-    # Many checks run at once, so their options are told apart by name.
-    owner = noun(described["kind"]) + (f".{described['name']}" if described["kind"] == "checks" else "")
+    owner = option_group(described["kind"], described["name"])
     settings = [
         (
             f"{owner}.{option['name']}",

@@ -12,6 +12,7 @@ import typer
 from mlvgm.cli import alphas, mix, options, score
 
 if TYPE_CHECKING:
+    from mlvgm.plugins.hooks import Hooks
     from mlvgm.runs.config import PurifyConfig, ResolvedConfig
     from mlvgm.runs.pace import Progress
     from mlvgm.runs.rundir import RunDirectory
@@ -100,6 +101,7 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
 
     from mlvgm.cli.output import emit_json, print_plan, say
     from mlvgm.files import check_writable
+    from mlvgm.plugins.hooks import listening
     from mlvgm.runs.parts import build_data, check_attacks, check_device
     from mlvgm.runs.plan import purify_plan
     from mlvgm.runs.resolve import resolve
@@ -112,6 +114,7 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
         check_writable(Path("runs"))
     else:
         RunDirectory(out).check_free()
+    hooks = listening(os.environ)
     resolved = resolve(chosen, threads=default_threads(os.environ))
     data, samples = build_data(resolved.config)
     plan = purify_plan(resolved.config, data=data.info, images=len(samples))
@@ -121,7 +124,7 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
     check_attacks(resolved.config)
     if not dry_run:
         with joined(os.environ) as workers:
-            _load_and_run(resolved, plan, workers, out=out, json_output=json_output, quiet=quiet)
+            _load_and_run(resolved, plan, workers, hooks=hooks, out=out, json_output=json_output, quiet=quiet)
     elif announced(os.environ).leads:
         if json_output:
             config = resolved.config.model_dump(mode="json")
@@ -134,6 +137,7 @@ def _load_and_run(
     announced: Mapping[str, str],
     workers: Workers,
     *,
+    hooks: Hooks,
     out: Path | None,
     json_output: bool,
     quiet: bool,
@@ -172,7 +176,7 @@ def _load_and_run(
         )
         path = run.path
     run = RunDirectory(workers.agree(path), workers.rank)
-    finish(study, resolved.config, run, workers=workers, json_output=json_output, quiet=quiet)
+    finish(study, resolved.config, run, hooks=hooks, workers=workers, json_output=json_output, quiet=quiet)
 
 
 def _run_name(resolved: ResolvedConfig) -> str:
@@ -212,11 +216,19 @@ def _watching(*, shown: bool, several: bool) -> Iterator[Callable[[Progress], No
         yield see
 
 
-def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json_output: bool, quiet: bool) -> None:
+def finish(
+    study: Any,
+    config: Any,
+    run: RunDirectory,
+    *,
+    hooks: Hooks,
+    workers: Workers,
+    json_output: bool,
+    quiet: bool,
+) -> None:
     """Run what is not done, then print results and say where everything is."""
     from mlvgm.cli.output import emit_json, json_ready, print_results, say
     from mlvgm.errors import CheckFailed, InputError
-    from mlvgm.plugins.hooks import Hooks
     from mlvgm.runs.execute import execute
     from mlvgm.runs.metrics import worst_robust
     from mlvgm.runs.plan import small_print
@@ -224,7 +236,7 @@ def finish(study: Any, config: Any, run: RunDirectory, *, workers: Workers, json
 
     try:
         with _watching(shown=workers.leads and not quiet, several=len(config.attacks) > 1) as progress:
-            result = execute(study, config, run, hooks=Hooks(), workers=workers, progress=progress)
+            result = execute(study, config, run, hooks=hooks, workers=workers, progress=progress)
     except KeyboardInterrupt:
         say(f"interrupted; finished units are safe (`mlvgm runs resume {run.path}` goes on)")
         raise

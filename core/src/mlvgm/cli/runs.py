@@ -91,8 +91,11 @@ def resume(
 
 
 def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool, quiet: bool) -> None:
+    import os
+
     from mlvgm.cli.output import say
     from mlvgm.cli.run import finish
+    from mlvgm.plugins.hooks import listening
     from mlvgm.runs.build import build_study
     from mlvgm.runs.config import load_config
     from mlvgm.runs.execute import all_units, check_samples
@@ -104,6 +107,7 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool
     directory = RunDirectory.open(run, worker=workers.rank)
     if workers.leads:
         directory.refuse_in_use()
+    hooks = listening(os.environ)
     config = load_config(directory.config)
     grown = None if file is None else _grown(file, threads=config.threads)
     config = config if grown is None else grown.config
@@ -134,7 +138,7 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json_output: bool
                 classifiers=study.classifiers,
             )
             directory.write_json("plan.json", plan)
-    finish(study, config, directory, workers=workers, json_output=json_output, quiet=quiet)
+    finish(study, config, directory, hooks=hooks, workers=workers, json_output=json_output, quiet=quiet)
 
 
 def _grown(file: Path, *, threads: int) -> ResolvedConfig:

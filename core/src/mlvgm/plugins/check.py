@@ -12,10 +12,11 @@ class Check:
 
     Args:
         name: what was looked at, e.g. ``"generators/nvae"`` or ``"torch"``.
-        status: ``ok``; ``warning`` (works, with a limit worth knowing) or ``problem`` (does not work).
+        status: ``ok``; ``note`` (an optional part is not there); ``warning`` (works, with a limit worth knowing) or
+            ``problem`` (does not work).
         detail: one line: what was found, and for a problem what to do.
     """
 
     name: str
-    status: Literal["ok", "warning", "problem"]
+    status: Literal["ok", "note", "warning", "problem"]
     detail: str

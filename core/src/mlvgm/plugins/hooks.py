@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 import pluggy
 
 from mlvgm.errors import PluginError
+from mlvgm.others import described
 from mlvgm.plugins import hookspecs
 from mlvgm.plugins.check import Check
 from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import PluginWarning, hook_modules
+
+STRICT = "MLVGM_STRICT_PLUGINS"
+
+
+def listening(environ: Mapping[str, str]) -> Hooks:
+    """The hooks of a command that has something to tell: those left out are told on stderr, a line each.
+
+    Raises:
+        PluginError: ``MLVGM_STRICT_PLUGINS`` is set to 1, and a hook module does not load or fits no event.
+    """
+    hooks = Hooks()
+    for check in hooks.checks():
+        if check.status == "problem" and environ.get(STRICT, "0") not in ("", "0"):
+            raise PluginError(check.detail, hint=f"{STRICT} refuses to go on without it")
+        text = f"{check.detail}; its events are not told" if check.status == "problem" else check.detail
+        warnings.warn(text, PluginWarning, stacklevel=2)
+    return hooks
 
 
 class Hooks:
@@ -55,15 +75,21 @@ class Hooks:
 
         An implementation that raises is reported as a :class:`~mlvgm.plugins.load.PluginWarning`; the others still run.
         """
-        results: list[Any] = []
+        return [reply for _, reply in self.replies(event, **arguments)]
+
+    def replies(self, event: str, **arguments: Any) -> list[tuple[str, Any]]:
+        """The same, each reply with the name of who gave it."""
+        results: list[tuple[str, Any]] = []
         for plugin in self._manager.get_plugins():
             others = self._manager.get_plugins() - {plugin}
+            name = str(self._manager.get_name(plugin))
             try:
-                results += self._manager.subset_hook_caller(event, others)(**arguments)
-            except Exception as error:
-                name = self._manager.get_name(plugin)
-                text = f"hook {event} of {name} failed: {type(error).__name__}: {error}"
-                warnings.warn(text, PluginWarning, stacklevel=2)
+                with redirect_stdout(sys.stderr):
+                    found = self._manager.subset_hook_caller(event, others)(**arguments)
+            except (Exception, SystemExit) as error:
+                warnings.warn(f"hook {event} of {name} failed: {described(error)}", PluginWarning, stacklevel=2)
+            else:
+                results += [(name, reply) for reply in found]
         return results
 
     def checks(self) -> tuple[Check, ...]:
@@ -81,14 +107,15 @@ class Hooks:
         self._failures.append(Check(f"hooks/{entry.name}", "problem", " ".join(str(error).split())))
 
     def _pending(self) -> list[Check]:
-        """As pluggy's ``check_pending``, which stops at the first."""
-        return [
-            Check(
-                f"hooks/{self._manager.get_name(plugin)}",
-                "warning",
-                f"implements {caller.name}, an event that does not exist",
-            )
-            for plugin in self._manager.get_plugins()
-            for caller in self._manager.get_hookcallers(plugin) or ()
-            if not caller.has_spec()
-        ]
+        """As pluggy's ``check_pending``, which stops at the first; and who listens to nothing."""
+        found = []
+        for plugin in self._manager.get_plugins():
+            name = f"hooks/{self._manager.get_name(plugin)}"
+            callers = self._manager.get_hookcallers(plugin) or ()
+            unknown = [caller.name for caller in callers if not caller.has_spec()]
+            found += [
+                Check(name, "warning", f"{name} implements {event}, an event that does not exist") for event in unknown
+            ]
+            if not callers:
+                found.append(Check(name, "warning", f"{name} implements no event with hookimpl"))
+        return found

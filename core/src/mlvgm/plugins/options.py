@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from mlvgm.errors import ConfigError
 from mlvgm.plugins.values import fitted, shown
@@ -116,14 +117,29 @@ def table(config: type[BaseModel], *, prefix: str = "") -> tuple[Option, ...]:
             continue
         bounds = [
             _bound(key, getattr(constraint, key))
-            for constraint in info.metadata
+            for constraint in (*info.metadata, *_constraints(info.annotation))
             for key in _BOUNDS
             if getattr(constraint, key, None) is not None
         ]
         found.append(
-            Option(prefix + name, _type(info.annotation), _default(info), ", ".join(bounds), info.description or "")
+            Option(
+                prefix + name,
+                _type(info.annotation),
+                _default(info),
+                ", ".join(dict.fromkeys(bounds)),
+                info.description or "",
+            )
         )
     return tuple(found)
+
+
+def _constraints(annotation: Any) -> Iterator[Any]:
+    """Constraints inside a type: of its alternatives, or of its items."""
+    if get_origin(annotation) is Annotated:
+        for constraint in annotation.__metadata__:
+            yield from getattr(constraint, "metadata", [constraint])
+    for argument in get_args(annotation) if get_origin(annotation) is not Literal else ():
+        yield from _constraints(argument)
 
 
 def _bound(key: str, value: Any) -> str:
@@ -171,11 +187,45 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _type(annotation: Any) -> str:
-    text = (
-        annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
-    )
-    return text.replace("typing.", "").replace("pathlib.", "")
+    """A type as a user would write its values.
+
+    >>> _type(Literal["L2", "Linf"] | None), _type(tuple[int, ...] | str), _type(Mapping[str, float])
+    ('L2 | Linf | null', 'list of int | str', 'mapping of str to float')
+    """
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin is Literal:
+        return " | ".join(map(str, arguments))
+    if origin in (Union, UnionType):
+        return " | ".join(dict.fromkeys(map(_type, arguments)))
+    if annotation in (None, type(None)):
+        return "null"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return f"mapping of {_type(arguments[0])} to {_type(arguments[1])}"
+    if isinstance(origin, type) and issubclass(origin, Collection):
+        same = [argument for argument in arguments if argument is not Ellipsis]
+        return f"list of {_type(same[0])}" if len(same) == 1 else f"[{', '.join(map(_type, same))}]"
+    return str(getattr(annotation, "__name__", annotation)).replace("typing.", "")
 
 
 def _default(info: FieldInfo) -> str | None:
-    return None if info.is_required() else str(info.get_default(call_default_factory=True))
+    if info.is_required():
+        return None
+    try:
+        return _written(info.get_default(call_default_factory=True))
+    except Exception:  # it is made from the other options
+        return "computed"
+
+
+def _written(value: Any) -> str:
+    """A value as ``--set`` takes it.
+
+    >>> _written(None), _written(True), _written((0.5, 1.0)), _written("cosine")
+    ('null', 'true', '[0.5, 1.0]', 'cosine')
+    """
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)

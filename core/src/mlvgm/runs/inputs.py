@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from mlvgm.errors import InputError
 from mlvgm.plugins.load import component
 from mlvgm.runs.config import COMPONENTS, PurifyConfig
 from mlvgm.runs.settings import flatten
+from mlvgm.weights.shipped import shipped_file
 
 # What decides which units there are, and nothing within them: a run may grow.
 _OF_THE_RUN = {"budget", "protocol", "limit", "fail_under", "rows", "attacks"}
@@ -62,12 +62,11 @@ def check_unchanged(before: Mapping[str, str], records: Mapping[str, Mapping[str
 
 def _named_files(config: PurifyConfig) -> Iterator[tuple[str, Path]]:
     for kind, named in config.components():
-        shipped = {weights.name: weights.file for weights in component(COMPONENTS[kind], named.name).component.weights}
+        shipped = {weights.name: weights for weights in component(COMPONENTS[kind], named.name).component.weights}
         for key, value in flatten(named.options).items():
             if key == "weights" and value in shipped:
-                package, _, resource = shipped[value].partition(":")
-                with as_file(files(package) / resource) as path:
-                    yield shipped[value], path
+                with shipped_file(shipped[value]) as path:
+                    yield shipped[value].file, path
             elif isinstance(value, str) and Path(value).is_file():
                 yield value, Path(value)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlvgm.errors import InputError, Stopped
 from mlvgm.files import check_writable, disk_is_full, is_unfinished, reason, write_bytes, write_text
+from mlvgm.plugins.index import CORE, Index
 from mlvgm.runs import records
 from mlvgm.runs.lock import LOCK, is_locked, locked
 
@@ -291,13 +292,14 @@ class RunDirectory:
 def environment(*, device: str, threads: int, command: str = "") -> dict[str, Any]:
     """What the numbers of a run depend on: versions, plugin distributions, device and threads; and what was typed."""
     names = ("torch", "numpy", "timm", "torchvision", "safetensors")
-    mlvgm = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"].startswith("mlvgm")}
+    plugins = {entry.distribution: entry.version for entry in Index.installed().entries()}
+    plugins |= {name: version for name in ("mlvgm", CORE) if (version := _version(name))}
     versions = {name: _version(name) for name in names}
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "versions": {name: version for name, version in versions.items() if version},
-        "plugins": dict(sorted(mlvgm.items())),
+        "plugins": dict(sorted(plugins.items())),
         "device": device,
         "threads": threads,
         "command": command,

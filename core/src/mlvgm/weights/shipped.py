@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from mlvgm.errors import PluginError
+from mlvgm.errors import InputError, PluginError
 from mlvgm.plugins.descriptors import Weights
 from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.index import HOOKS, Index
@@ -35,12 +35,7 @@ class Shipped:
 
     @property
     def size(self) -> int | None:
-        """Bytes of the file; None where it is missing."""
-        try:
-            with shipped_file(self.weights) as path:
-                return path.stat().st_size
-        except OSError:
-            return None
+        return size_of(self.weights)
 
     def record(self) -> dict[str, Any]:
         """What can be said of them in plain values."""
@@ -71,9 +66,27 @@ def all_shipped(index: Index) -> list[Shipped]:
     return found
 
 
+def size_of(weights: Weights) -> int | None:
+    """Bytes of the file of shipped weights; None where it is missing."""
+    try:
+        with shipped_file(weights) as path:
+            return path.stat().st_size
+    except (OSError, InputError):
+        return None
+
+
 @contextmanager
 def shipped_file(weights: Weights) -> Iterator[Path]:
-    """The file of shipped weights."""
+    """The file of shipped weights.
+
+    Raises:
+        InputError: the package it is to be in is not there.
+    """
     package, _, file = weights.file.partition(":")
-    with resources.as_file(resources.files(package) / file) as path:
+    try:
+        folder = resources.files(package)
+    except (ImportError, TypeError) as error:
+        text = f"weights '{weights.name}' are missing: {weights.file}: {error}"
+        raise InputError(text, hint="install their plugin again") from error
+    with resources.as_file(folder / file) as path:
         yield path
