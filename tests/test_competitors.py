@@ -121,7 +121,7 @@ def test_trained_on_the_command_line_and_run_as_a_defence(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--set", "train.steps=0"], "trainer.steps: must be >= 1 (got 0)"),
+        (["--set", "train.steps=0"], "train.steps: must be >= 1 (got 0)"),
         (["--set", "train.step=1"], "did you mean 'steps'"),
         (["--data", "fashion-mnist", "--set", "data.source=sample"], "only a bundled sample"),
     ],

@@ -27,31 +27,35 @@ def check_purified(purified: Tensor, images: Tensor, *, draws: int, purifier: Pu
         raise PluginError(f"purifier {_name(purifier)}: expected images {_words(images.dtype, expected)}, got {came}")
 
 
-def check_logits(logits: Tensor, images: Tensor, *, classifier: Classifier, purifier: Purifier | None = None) -> None:
+def check_pixels(images: Tensor, *, purifier: Purifier | None) -> None:
+    """Refuse images with NaN or infinite pixels, in the name of ``purifier`` or, where there is none, of the attack.
+
+    Raises:
+        PluginError: there are some.
+    """
+    if not bool(images.detach().isfinite().all()):
+        giver = "what attacks the classifier" if purifier is None else f"purifier {_name(purifier)}"
+        raise PluginError(f"{giver} gives images with NaN or infinite pixels")
+
+
+def check_logits(logits: Tensor, images: Tensor, *, classifier: Classifier) -> None:
     """Refuse what are no finite logits of ``images``.
 
     Args:
         logits: what ``classifier`` gave for ``images``.
         images: (N, C, H, W), as it got them.
         classifier: says how many classes there are.
-        purifier: gave the images, if there is one.
 
     Raises:
-        PluginError: they are of another shape or type, or the purifier's images are not finite; with who gave them.
-        NotFinite: only the logits are not.
+        PluginError: they are of another shape or type.
+        NotFinite: NaN or infinity is among them.
     """
     expected = (len(images), getattr(classifier, "classes", logits.shape[-1] if isinstance(logits, Tensor) else 0))
     if not isinstance(logits, Tensor) or logits.shape != expected or not logits.is_floating_point():
-        came = described(logits)
-        raise PluginError(
-            f"classifier {_name(classifier)}: expected logits {_words(images.dtype, expected)}, got {came}"
-        )
-    if bool(logits.detach().isfinite().all()):
-        return
-    if bool(images.detach().isfinite().all()):
+        text = f"expected logits {_words(images.dtype, expected)}, got {described(logits)}"
+        raise PluginError(f"classifier {_name(classifier)}: {text}")
+    if not bool(logits.detach().isfinite().all()):
         raise NotFinite(f"classifier {_name(classifier)}")
-    giver = "what attacks it" if purifier is None else f"purifier {_name(purifier)}"
-    raise PluginError(f"{giver} gives images with NaN or infinite pixels")
 
 
 def described(found: object) -> str:

@@ -8,11 +8,12 @@ from typing import Any, Literal, Self, cast
 import torch
 from torch import Tensor
 
-from mlvgm.answers import check_logits, check_purified
+from mlvgm.answers import check_logits, check_pixels, check_purified
 from mlvgm.box import to_box
 from mlvgm.errors import InputError
 from mlvgm.given import check_batch, check_images
 from mlvgm.noise import Keys
+from mlvgm.others import NotFinite
 from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.purifier import Purifier
 
@@ -122,11 +123,15 @@ class Defence:
 
     def classify(self, purified: Tensor, keys: Keys) -> Tensor:
         """Logits (N, classes) of purified images; ``keys`` have a row for each, for a classifier that is random."""
-        if self._classifies_at_random:
-            logits: Tensor = cast("Any", self.classifier).draw(purified, keys.derive("classifier"))
-        else:
-            logits = self.classifier(purified)
-        check_logits(logits, purified, classifier=self.classifier, purifier=self.purifier)
+        try:
+            if self._classifies_at_random:
+                logits: Tensor = cast("Any", self.classifier).draw(purified, keys.derive("classifier"))
+            else:
+                logits = self.classifier(purified)
+            check_logits(logits, purified, classifier=self.classifier)
+        except NotFinite:
+            check_pixels(purified, purifier=self.purifier)
+            raise
         return logits
 
     def ballots(self, logits: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from mlvgm.audit.imported import imported_defence
 from mlvgm.audit.verdict import UNUSABLE
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError, MlvgmError, unknown
+from mlvgm.plugins.imports import SHOW_CAUSE
 from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import build, component, preset
 from mlvgm.protocols.check import Check, CheckInfo, Finding, Subject
@@ -39,7 +40,7 @@ class UnusableCheck:
     error: MlvgmError
 
     def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
-        return self.info.finding("not run", str(self.error), **{UNUSABLE: True})
+        return self.info.finding("not run", str(self.error).removesuffix(f" ({SHOW_CAUSE})"), **{UNUSABLE: True})
 
 
 def build_checks(

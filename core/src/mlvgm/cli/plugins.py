@@ -40,7 +40,7 @@ def list_plugins(
         raise unknown("kind of plugin", kind, (*KINDS, HOOKS), error=PluginError)
     index = Index.installed()
     entries = index.entries(kind)
-    problems = index.duplicates()
+    problems = (*index.warnings, *index.duplicates())
     if check:
         from mlvgm.plugins.doctor import check_plugins
 

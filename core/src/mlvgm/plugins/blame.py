@@ -11,6 +11,7 @@ from mlvgm.others import described
 from mlvgm.plugins.descriptors import Component
 from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.index import Index
+from mlvgm.plugins.scan import damage
 
 _NAMED = 3
 _EXITS = {"mlvgm.cli.main", "typer.core"}  # end commands by SystemExit
@@ -25,6 +26,9 @@ def blamed(error: BaseException, index: Index | None = None) -> PluginError | No
     """
     if isinstance(error, (MlvgmError, KeyboardInterrupt)) or _EXITS.intersection(_modules_of(error)[:1]):
         return None
+    damaged = damage(error)
+    if damaged is not None:
+        return PluginError(f"a distribution is damaged: {damaged}", hint="uninstall it")
     entries = culprits(error, (Index.installed() if index is None else index).entries())
     if not entries:
         return None

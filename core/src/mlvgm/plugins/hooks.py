@@ -15,6 +15,7 @@ from mlvgm.others import described
 from mlvgm.plugins import hookspecs
 from mlvgm.plugins.check import Check
 from mlvgm.plugins.entry import Entry
+from mlvgm.plugins.imports import SHOW_CAUSE
 from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import PluginWarning, hook_modules
 
@@ -39,26 +40,27 @@ def listening(environ: Mapping[str, str]) -> Hooks:
 class Hooks:
     """Tells plugins what happens.
 
-    Modules that do not load, or implement an event wrongly, are left out and reported by :meth:`checks`.
+        Modules that do not load, or implement an event wrongly, are left out and reported by :meth:`checks`.
 
-    Args:
-        index: whose ``hooks`` entries listen; the installed plugins by default.
-        observers: further objects or modules with hook implementations, of this process.
+        Args:
+            index: whose ``hooks`` entries listen; the installed plugins by default.
+            observers: further objects or modules with hook implementations, of this process.
 
-    Example:
-        >>> from mlvgm.plugins.hookspecs import hookimpl
-        >>> from mlvgm.plugins.index import Index
-        >>> class Counter:
-        ...     units = 0
-        ...     @hookimpl
-        ...     def mlvgm_unit_done(self, record):
-        ...         self.units += 1
-        >>> counter = Counter()
-        >>> hooks = Hooks(Index(), observers=[counter])
-        >>> hooks.tell("mlvgm_unit_done", run=None, record={})
-        []
-        >>> counter.units
-        1
+        Example:
+            >>> from mlvgm.plugins.hookspecs import hookimpl
+            >>> from mlvgm.plugins.imports import SHOW_CAUSE
+    from mlvgm.plugins.index import Index
+            >>> class Counter:
+            ...     units = 0
+            ...     @hookimpl
+            ...     def mlvgm_unit_done(self, record):
+            ...         self.units += 1
+            >>> counter = Counter()
+            >>> hooks = Hooks(Index(), observers=[counter])
+            >>> hooks.tell("mlvgm_unit_done", run=None, record={})
+            []
+            >>> counter.units
+            1
     """
 
     def __init__(self, index: Index | None = None, *, observers: Iterable[object] = ()) -> None:
@@ -104,7 +106,8 @@ class Hooks:
             self._record(entry, PluginError(f"plugin {entry}: {error}"))
 
     def _record(self, entry: Entry, error: PluginError) -> None:
-        self._failures.append(Check(f"hooks/{entry.name}", "problem", " ".join(str(error).split())))
+        text = " ".join(str(error).split()).removesuffix(f" ({SHOW_CAUSE})")
+        self._failures.append(Check(f"hooks/{entry.name}", "problem", text))
 
     def _pending(self) -> list[Check]:
         """As pluggy's ``check_pending``, which stops at the first; and who listens to nothing."""

@@ -14,6 +14,7 @@ from stevedore import DriverManager, ExtensionManager
 from mlvgm.errors import PluginError
 from mlvgm.others import described, guarded
 from mlvgm.plugins.entry import Entry
+from mlvgm.plugins.scan import damage
 
 _TARGET = re.compile(r"\w+(\.\w+)*\s*(:\s*\w+(\.\w+)*)?\s*(\[.*\])?")
 
@@ -51,6 +52,9 @@ def _sentence(entry: Entry, target: str, cause: str) -> str:
 
 
 def _broken(entry: Entry, target: str, error: BaseException) -> PluginError:
+    damaged = damage(error)
+    if damaged is not None:  # an import that looks for plugins of its own meets it, whoever began it
+        return PluginError(f"a distribution is damaged: {damaged}", hint=f"uninstall it; {SHOW_CAUSE}")
     text = _sentence(entry, target, described(error))
     extra = _extra(entry, error)
     if extra is not None:

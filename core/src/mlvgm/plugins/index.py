@@ -42,6 +42,11 @@ class Index:
         self._entries = list(entries)
         self._warnings = tuple(warnings)
 
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """What could not be read, or is of no known kind."""
+        return self._warnings
+
     @classmethod
     def installed(cls, *, environ: Mapping[str, str] = os.environ) -> Index:
         """The plugins of this environment, without those the environment variables switch off."""

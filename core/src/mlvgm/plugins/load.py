@@ -126,7 +126,7 @@ def config_class(resolved: Resolved) -> type[BaseModel]:
     """The pydantic model of a component's options.
 
     Raises:
-        PluginError: it does not load, is no pydantic model, or lacks the field that takes the argument.
+        PluginError: it does not load, is no pydantic model, or lacks the field of the argument or of a recipe.
     """
     from pydantic import BaseModel
 
@@ -137,6 +137,11 @@ def config_class(resolved: Resolved) -> type[BaseModel]:
         raise PluginError(f"plugin {entry}: {component.config} is {what}, expected a subclass of pydantic.BaseModel")
     if component.argument is not None and component.argument not in found.model_fields:
         raise PluginError(f"plugin {entry}: its argument '{component.argument}' is no field of {component.config}")
+    for recipe in component.recipes:
+        for key in recipe.options:
+            group, _, name = key.partition(".")
+            if group == "generator" and name.partition(".")[0] not in found.model_fields:
+                raise PluginError(f"plugin {entry}: its recipe '{recipe.label}' sets {key}, which is no option")
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
+from mlvgm.others import described
 from mlvgm.plugins.check import Check
 from mlvgm.plugins.entry import Entry, canonical
 
@@ -21,13 +22,19 @@ def scan() -> tuple[list[Entry], list[Check]]:
                 continue
             name, found = _read(distribution)
         except Exception as error:  # files of other people may be damaged in any way
-            cause = f"{type(error).__name__}: {error}".rstrip(": ")
-            unreadable.append(Check(_folder(distribution), "warning", f"metadata cannot be read: {cause}"))
+            text = f"metadata cannot be read: {described(error)}"
+            unreadable.append(Check(_folder(distribution), "warning", text))
             continue
         if name not in seen:  # a later copy on sys.path is one that Python would not import either
             seen.add(name)
             entries += found
     return entries, unreadable
+
+
+def damage(error: BaseException) -> str | None:
+    """What makes reading metadata fail, in words, if that is what raised ``error``: libraries read all of it too."""
+    cause = described(error)
+    return next((f"{check.name}: {check.detail}" for check in scan()[1] if check.detail.endswith(cause)), None)
 
 
 def _read(distribution: Distribution) -> tuple[str, list[Entry]]:

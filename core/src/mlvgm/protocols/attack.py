@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from mlvgm.plugins.descriptors import Access as Access
 
@@ -39,6 +40,10 @@ def gradient_paths(access: Access, *, differentiable: bool, gradient: Gradient =
     return ("bpda",) if gradient == "bpda" else ("exact",)
 
 
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
 @dataclass(frozen=True)
 class AttackInfo:
     """What an attack declares about itself.
@@ -51,6 +56,9 @@ class AttackInfo:
             classifier behind the purifier (transfer).
         minimum_classes: fewest classes it works with.
         needs_generator: it follows the exact gradient of the encoder inside the purifier.
+
+    Raises:
+        ValueError: norm or access is unknown, or the radius is none.
     """
 
     name: str
@@ -59,6 +67,15 @@ class AttackInfo:
     access: Access = "gradient"
     minimum_classes: int = 2
     needs_generator: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (("norm", get_args(Norm)), ("access", get_args(Access))):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"attack '{self.name}': {name}: expected {_either(known)}, got {getattr(self, name)!r}"
+                )
+        if self.eps is not None and not (isinstance(self.eps, (int, float)) and 0 <= self.eps < math.inf):
+            raise ValueError(f"attack '{self.name}': eps: expected a finite radius or None, got {self.eps!r}")
 
 
 @dataclass(frozen=True)
