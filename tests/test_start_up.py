@@ -86,7 +86,7 @@ import sys
 from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import component, config_class
 
-kinds = ("generators", "encoders", "purifiers", "attacks", "datasets", "classifiers", "alphas")
+kinds = ("generators", "encoders", "purifiers", "attacks", "datasets", "classifiers", "alphas", "trainers")
 entries = [entry for kind in kinds for entry in Index.installed().entries(kind)]
 for entry in entries:
     config_class(component(entry.kind, entry.name))

@@ -23,7 +23,8 @@ from mlvgm.protocols.train import TrainContext
 from mlvgm.runs.settings import from_assignments, nest
 from mlvgm.weights.file import read_weights
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
-from mlvgm_stylegan.stylegan2.discriminator import DiscriminatorArchitecture, load_discriminator
+from mlvgm_stylegan.stylegan2.discriminator import load_discriminator
+from mlvgm_stylegan.stylegan2.discriminator_architecture import DiscriminatorArchitecture
 from mlvgm_stylegan.stylegan2.network import StyleGAN2, build
 from mlvgm_stylegan.stylegan2.training import StyleGAN2Training
 from mlvgm_stylegan.stylegan2.training_config import StyleGAN2TrainingConfig

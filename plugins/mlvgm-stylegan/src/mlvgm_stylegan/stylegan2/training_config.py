@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
-from mlvgm_stylegan.stylegan2.discriminator import DiscriminatorArchitecture
+from mlvgm_stylegan.stylegan2.discriminator_architecture import DiscriminatorArchitecture
 
 
 class StyleGAN2TrainingConfig(BaseModel):
