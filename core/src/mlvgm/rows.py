@@ -30,39 +30,92 @@ def aligned(*tensors: Tensor) -> list[Tensor]:
     return [expanded(tensor, rows) for tensor in tensors]
 
 
-def mixed(kept: Tensor, fresh: Tensor, alpha: float) -> Tensor:
+def mixed(kept: Tensor, fresh: Tensor, alpha: float | Tensor) -> Tensor:
     """(1 − α) · kept + α · fresh (arXiv 2412.03453, section 3.2), widened only where something fresh enters.
+
+    Args:
+        kept: (B, …).
+        fresh: (B·k, …).
+        alpha: a number, which at 0 or 1 leaves the other side out; or a tensor from :func:`check_blend`, through whose
+            every value, 0 and 1 too, the gradient passes.
 
     >>> import torch
     >>> len(mixed(torch.zeros(2, 1), torch.ones(6, 1), 0.0)), len(mixed(torch.zeros(2, 1), torch.ones(6, 1), 0.5))
     (2, 6)
     """
-    if alpha in (0, 1):
-        return fresh if alpha else kept
-    kept, fresh = aligned(kept, fresh)
+    if isinstance(alpha, int | float):
+        if alpha in (0, 1):
+            return fresh if alpha else kept
+        kept, fresh = aligned(kept, fresh)
+    else:
+        kept, fresh = aligned(kept, fresh)
+        alpha = alpha.to(kept)
+        if alpha.ndim:
+            alpha = expanded(alpha, len(kept)).view(-1, *[1] * (kept.ndim - 1))
     return (1 - alpha) * kept + alpha * fresh
 
 
-def check_blend(encoding: Sized, source: Sized, alphas: Sequence[float], *, name: str, latents: int) -> None:
-    """Refuse what ``blend`` cannot mix.
+def keeps(alpha: float | Tensor) -> bool:
+    """Whether something kept enters a mixture."""
+    return not isinstance(alpha, int | float) or alpha < 1
+
+
+def refreshes(alpha: float | Tensor) -> bool:
+    """Whether something fresh enters a mixture."""
+    return not isinstance(alpha, int | float) or alpha > 0
+
+
+def check_blend(
+    encoding: Sized, source: Sized, alphas: Sequence[float] | Tensor, *, name: str, latents: int
+) -> tuple[float | Tensor, ...]:
+    """The weight of each latent in a blend; what cannot be mixed is refused.
 
     Args:
         encoding: B rows.
         source: B·k rows.
-        alphas: one for each latent.
+        alphas: one for each latent; or one row of them for each image, (B, latents).
         name: of the generator, for messages.
         latents: how many it has.
 
+    Returns:
+        a number for each latent, where it is the same for all images and nobody asks for its gradient; else a tensor,
+        () or (B,).
+
     Raises:
         ConfigError: the number or range of ``alphas``.
-        InputError: rows of ``source`` are no multiple of those of ``encoding``.
+        InputError: rows of ``source`` or ``alphas`` do not belong to those of ``encoding``.
     """
-    if len(alphas) != latents:
-        raise ConfigError(f"{name} has {latents} latents, got {len(alphas)} alphas", hint="give one for each")
-    if not all(0 <= alpha <= 1 for alpha in alphas):
-        raise ConfigError(f"alphas must be in [0, 1], got {list(alphas)}")
     if len(encoding) == 0 or len(source) % len(encoding):
         raise InputError(
             f"{len(source)} rows of noise for {len(encoding)} encoded images",
             hint="give every image the same number of draws",
         )
+    rows = getattr(alphas, "ndim", 1) > 1
+    if rows and len(alphas) != len(encoding):
+        raise InputError(
+            f"{len(alphas)} rows of alphas for {len(encoding)} encoded images", hint="give one row an image, or one"
+        )
+    weights = tuple(alphas.T) if rows else tuple(alphas)  # type: ignore[union-attr]
+    if len(weights) != latents:
+        raise ConfigError(f"{name} has {latents} latents, got {len(weights)} alphas", hint="give one for each")
+    checked = tuple(map(_weight, weights))
+    if not all(_in_range(weight) for weight in checked):
+        raise ConfigError(f"alphas must be in [0, 1], got {_plain(alphas)}")
+    return checked
+
+
+def _weight(alpha: float | Tensor) -> float | Tensor:
+    """A number wherever one says the same, so that what is not needed is not computed."""
+    if isinstance(alpha, int | float) or not hasattr(alpha, "requires_grad"):
+        return float(alpha)
+    if alpha.requires_grad or (alpha.ndim and not bool((alpha == alpha[0]).all())):
+        return alpha
+    return float(alpha.flatten()[0])
+
+
+def _in_range(weight: float | Tensor) -> bool:
+    return 0 <= weight <= 1 if isinstance(weight, int | float) else bool(((weight >= 0) & (weight <= 1)).all())
+
+
+def _plain(alphas: Sequence[float] | Tensor) -> object:
+    return list(alphas) if isinstance(alphas, list | tuple) else getattr(alphas, "tolist", lambda: alphas)()

@@ -8,6 +8,7 @@ import pytest
 import torch
 from small_biggans import GENERATORS, all_close, every, keys, pictures, ramp
 
+from blended_alphas import check_tensor_alphas
 from mlvgm.latents import Latents
 from mlvgm_biggan.biggan.generator import EncodingBigGANGenerator
 from tolerance import close
@@ -25,6 +26,11 @@ def test_alpha_0_reconstructs_and_alpha_1_samples_under_the_class_of_the_image(
     sampled = generator.blend(codes, noise, [1.0] * count)
     all_close(sampled.latents, generator.to_latents(noise))
     close(sampled.images, generator.generate(replace(noise, condition=codes.repeat(3).condition)))
+
+
+@every
+def test_alphas_may_be_a_tensor(generator: EncodingBigGANGenerator) -> None:
+    check_tensor_alphas(generator, generator.encode(pictures(generator, 2)), generator.draw_noise(keys(2, draws=2)))
 
 
 @every

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from blended_alphas import check_tensor_alphas
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys, Noise
 from mlvgm.protocols.generator import Encodes, Encoding, Inverts
@@ -96,14 +97,20 @@ def test_late_expansion_equals_early_expansion(generator: HierarchicalGenerator,
         close(ours, other)
 
 
+def test_alphas_may_be_a_tensor(generator: HierarchicalGenerator) -> None:
+    check_tensor_alphas(generator, generator.encode(images(generator, 2)), generator.draw_noise(keys(2, draws=2)))
+
+
 def test_the_prefix_runs_once_an_image(generator: HierarchicalGenerator) -> None:
     rows: dict[int, int] = {}
     for i, group in enumerate(generator.model.decoder.groups):
         group.enter.register_forward_hook(lambda _, inputs, __, i=i: rows.__setitem__(i, len(inputs[0])))
     count = len(generator.latents)
     alphas = [0.0] * (count - 1) + [1.0]
-    generator.blend(generator.encode(images(generator, 2)), generator.draw_noise(keys(2, draws=4)), alphas)
-    assert rows == {**{i: 2 for i in range(count - 1)}, count - 1: 8}
+    for given in (alphas, torch.tensor(alphas), torch.tensor([alphas, alphas])):
+        rows.clear()
+        generator.blend(generator.encode(images(generator, 2)), generator.draw_noise(keys(2, draws=4)), given)
+        assert rows == {**{i: 2 for i in range(count - 1)}, count - 1: 8}
 
 
 def test_latents_of_two_images_can_be_exchanged(generator: HierarchicalGenerator) -> None:

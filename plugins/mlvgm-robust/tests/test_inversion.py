@@ -10,6 +10,7 @@ import torch
 from linear_models import LinearClassifier
 from torch import Tensor
 
+from blended_alphas import check_tensor_alphas
 from families import BigGANDeepLike, BigGANLike, LinearGaussian, StyleGANLike, VDVAELike
 from family import weight
 from mlvgm.defence import Defence
@@ -133,6 +134,14 @@ def test_encoding_is_deterministic_detached_and_works_without_grad(generator: An
         close(first, second)
         close(third, second)
         assert not second.requires_grad
+
+
+@every
+def test_alphas_may_be_a_tensor(generator: Any) -> None:
+    model = inverted(generator, steps=3)
+    encoding, noise = model.encode(made(generator, 2)), model.draw_noise(keys(2, draws=2), tied=False)
+    if not model.nuisances:
+        check_tensor_alphas(model, encoding, noise)
 
 
 @every

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 import test_families as families
+from blended_alphas import check_tensor_alphas
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys, Noise
@@ -122,6 +123,13 @@ def test_alpha_0_reconstructs_whatever_the_source(generator: Watched) -> None:
     again = generator.blend(encoding, replace(second, nuisance=first.nuisance), [0.0] * 6)
     families.close(blended.images, again.images)
     assert torch.equal(torch.stack(blended.latents.values, 1), encoding.repeat(3).values)
+
+
+@every
+def test_alphas_may_be_a_tensor(generator: Watched) -> None:
+    if not generator.nuisances:
+        noise = generator.draw_noise(families.keys(2, draws=2), tied=False)
+        check_tensor_alphas(generator, generator.encode(families.images(generator, 2)), noise)
 
 
 def test_prefix_is_computed_once_an_image() -> None:

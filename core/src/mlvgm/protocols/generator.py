@@ -137,7 +137,7 @@ class Encodes(Protocol):
         """Encode images in [0, 1], (B, \\*encoder_image.shape). Deterministic: posterior means, never samples."""
         ...
 
-    def blend(self, encoding: Encoding, source: Noise | Encoding, alphas: Sequence[float]) -> Blended:
+    def blend(self, encoding: Encoding, source: Noise | Encoding, alphas: Sequence[float] | Tensor) -> Blended:
         """Mix encoded latents with those of ``source`` in one top-down pass (arXiv 2412.03453, section 3).
 
         z_i = (1 − α_i) · posterior_mean_i(encoding, z_<i) + α_i · prior_i(noise_i, z_<i), where the prior is
@@ -149,7 +149,9 @@ class Encodes(Protocol):
             encoding: B rows.
             source: fresh noise of B·k rows, image-major (row b·k + j is draw j of image b), or a second encoding of B
                 rows whose posterior means take the prior's place (exchange the latents of two images).
-            alphas: one weight in [0, 1] for each latent, coarse → fine.
+            alphas: one weight in [0, 1] for each latent, coarse → fine: numbers, or a tensor (latents,); or one row of
+                weights for each image, (B, latents). The result is differentiable in a tensor that asks for its
+                gradient, at 0 and 1 too; everything is then computed at the B·k rows. Other tensors are numbers.
 
         Shape:
             images: (B·k, \\*encoder_image.shape), so that they can take the place of the encoded ones: a family whose
@@ -158,8 +160,8 @@ class Encodes(Protocol):
 
         Raises:
             ConfigError: the number or range of ``alphas``.
-            InputError: rows of ``source`` are no multiple of those of ``encoding``, or a nuisance is on and ``source``
-                is an encoding, which has none.
+            InputError: rows of ``source`` are no multiple of those of ``encoding``, ``alphas`` have other rows, or a
+                nuisance is on and ``source`` is an encoding, which has none.
         """
         ...
 

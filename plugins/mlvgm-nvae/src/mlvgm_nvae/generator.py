@@ -15,7 +15,7 @@ from mlvgm.given import check_batch, check_keys, check_latents, check_noise
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise, normal, uniform
 from mlvgm.protocols.generator import NuisanceSpec
-from mlvgm.rows import check_blend, expanded
+from mlvgm.rows import check_blend, expanded, keeps, mixed, refreshes
 from mlvgm_nvae.encoding import NVAEEncoding
 from mlvgm_nvae.hierarchical import HierarchicalVAE
 from mlvgm_nvae.likelihood import UNIFORM_MARGIN
@@ -167,7 +167,7 @@ class HierarchicalGenerator:
         check_batch(images, what=f"images for {self.model.name}", spec=self.image, like=self._weight)
         return NVAEEncoding(self.model.encode(images))
 
-    def blend(self, encoding: NVAEEncoding, source: Noise | NVAEEncoding, alphas: Sequence[float]) -> Blended:
+    def blend(self, encoding: NVAEEncoding, source: Noise | NVAEEncoding, alphas: Sequence[float] | Tensor) -> Blended:
         """Mix posterior means of ``encoding`` with ``source`` (arXiv 2412.03453, section 3.2).
 
         Flows act on the mixture.
@@ -175,37 +175,29 @@ class HierarchicalGenerator:
         Args:
             encoding: B rows.
             source: noise of B·k rows, image-major, or another encoding of B rows.
-            alphas: weight of ``source`` for each latent, in [0, 1].
+            alphas: weight of ``source`` for each latent, in [0, 1], or one row of them an image.
 
         Raises:
             ConfigError: the number or range of ``alphas``.
             InputError: rows of ``source`` are no multiple of those of ``encoding``.
         """
         count = len(self.model.decoder.groups)
-        check_blend(encoding, source, alphas, name=self.model.name, latents=count)
-        if isinstance(source, Noise):
-            check_noise(source, self.latents, self.nuisances, like=self._weight, name=self.model.name)
+        weights = check_blend(encoding, source, alphas, name=self.model.name, latents=count)
         rows, decoder = len(source), self.model.decoder
         state = decoder.start(len(encoding))
-        mixed: list[Tensor] = []
-        for i, (group, alpha) in enumerate(zip(decoder.groups, alphas, strict=True)):
+        values: list[Tensor] = []
+        for i, (group, alpha) in enumerate(zip(decoder.groups, weights, strict=True)):
             state = group.cells(state)
-            if alpha > 0:
+            if refreshes(alpha):
                 state = expanded(state, rows)
             prior = group.prior(state)
-            latent = None
-            if alpha < 1:
-                kept = group.normal(group.posterior(encoding.features[i], state, prior)).mean
-                latent = kept if alpha == 0 else (1 - alpha) * kept
-            if alpha > 0:
-                fresh = self._from_source(source, i, group, state, prior)
-                latent = alpha * fresh if latent is None else latent + alpha * fresh
-            assert latent is not None
-            latent = group.flow(latent)
-            mixed.append(latent)
+            kept = self._from_source(encoding, i, group, state, prior) if keeps(alpha) else state
+            fresh = self._from_source(source, i, group, state, prior) if refreshes(alpha) else kept
+            latent = group.flow(mixed(kept, fresh, alpha))
+            values.append(latent)
             state = group.merge(state, latent)
         nuisance = source.nuisance if isinstance(source, Noise) else {}
-        latents = Latents(tuple(expanded(latent, rows) for latent in mixed), nuisance=nuisance)
+        latents = Latents(tuple(expanded(value, rows) for value in values), nuisance=nuisance)
         if self.sampling.likelihood == "sample":
             state = expanded(state, rows)
         return Blended(expanded(self._image(state, latents), rows), latents)

@@ -139,21 +139,21 @@ class EncodingBigGANGenerator(BigGANGenerator):
         z, condition = self.encoder.encode(images)
         return Codes(z.split(list(self.network.architecture.chunks), 1), condition)
 
-    def blend(self, encoding: Codes, source: Noise | Codes, alphas: Sequence[float]) -> Blended:
+    def blend(self, encoding: Codes, source: Noise | Codes, alphas: Sequence[float] | Tensor) -> Blended:
         """Mix encoded chunks with those of ``source`` (arXiv 2412.03453, section 3.2); the class stays the encoding's.
 
         Args:
             encoding: B rows.
             source: noise of B·k rows, image-major, or another encoding of B rows.
-            alphas: weight of ``source`` for each latent, in [0, 1].
+            alphas: weight of ``source`` for each latent, in [0, 1], or one row of them an image.
 
         Raises:
             ConfigError: the number or range of ``alphas``.
             InputError: rows of ``source`` are no multiple of those of ``encoding``.
         """
-        check_blend(encoding, source, alphas, name=self.name, latents=len(self.latents))
+        weights = check_blend(encoding, source, alphas, name=self.name, latents=len(self.latents))
         fresh = self.to_latents(source).values if isinstance(source, Noise) else source.values
-        values = [mixed(*parts) for parts in zip(encoding.values, fresh, alphas, strict=True)]
+        values = [mixed(*parts) for parts in zip(encoding.values, fresh, weights, strict=True)]
         latents = Latents(tuple(values), condition=encoding.condition)
         rows = len(source)
         images = expanded(self.decode(latents), rows)

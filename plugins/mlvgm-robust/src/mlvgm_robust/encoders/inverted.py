@@ -14,7 +14,7 @@ from mlvgm.errors import InputError
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise
 from mlvgm.protocols.generator import NuisanceSpec
-from mlvgm.rows import check_blend
+from mlvgm.rows import check_blend, mixed, refreshes
 from mlvgm_robust.encoders.optimise import Start, descend, starting_points
 
 
@@ -131,15 +131,15 @@ class InvertedGenerator:
             )
         return Inverted(found.values, found.condition)
 
-    def blend(self, encoding: Inverted, source: Noise | Inverted, alphas: Sequence[float]) -> Blended:
+    def blend(self, encoding: Inverted, source: Noise | Inverted, alphas: Sequence[float] | Tensor) -> Blended:
         """z_i = (1 − α_i) · found_i + α_i · prior_i(noise_i); see :class:`mlvgm.protocols.generator.Encodes`.
 
         One row an image is decoded where all α are 0 and no nuisance is on, else one a draw.
         """
-        check_blend(encoding, source, alphas, name="inversion", latents=len(self.latents))
+        weights = check_blend(encoding, source, alphas, name="inversion", latents=len(self.latents))
         draws = len(source) // len(encoding)
         if isinstance(source, Noise):
-            if not any(alphas) and not self.nuisances:
+            if not any(map(refreshes, weights)) and not self.nuisances:
                 kept = Latents(encoding.values, encoding.condition)
                 images = self.decode(kept).repeat_interleave(draws, 0)
                 repeated = encoding.repeat(draws)
@@ -153,10 +153,8 @@ class InvertedGenerator:
             )
         else:
             fresh = Latents(source.values)
-        mixed = tuple(
-            torch.lerp(kept, new, alpha) for kept, new, alpha in zip(encoding.values, fresh.values, alphas, strict=True)
-        )
-        latents = Latents(mixed, encoding.condition, fresh.nuisance)
+        values = tuple(mixed(*parts) for parts in zip(encoding.values, fresh.values, weights, strict=True))
+        latents = Latents(values, encoding.condition, fresh.nuisance)
         return Blended(self.decode(latents), latents)
 
 

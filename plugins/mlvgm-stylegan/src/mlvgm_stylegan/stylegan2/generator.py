@@ -235,7 +235,7 @@ class EncodingStyleGAN2(StyleGAN2Generator):
         check_batch(images, what=f"images for {self.family}", spec=self.encoder_image, like=like)
         return Codes(self.encoder.encode(images))
 
-    def blend(self, encoding: Codes, source: Noise | Codes, alphas: Sequence[float]) -> Blended:
+    def blend(self, encoding: Codes, source: Noise | Codes, alphas: Sequence[float] | Tensor) -> Blended:
         """Mix encoded styles with those of ``source``: w_i = (1 − α_i) · code_i + α_i · w_i(noise).
 
         Until the first style with α > 0, or with drawn noise images, the synthesis network sees one row an image.
@@ -243,17 +243,17 @@ class EncodingStyleGAN2(StyleGAN2Generator):
         Args:
             encoding: B rows.
             source: noise of B·k rows, image-major, or another encoding of B rows.
-            alphas: weight of ``source`` for each style, in [0, 1].
+            alphas: weight of ``source`` for each style, in [0, 1], or one row of them an image.
 
         Raises:
             ConfigError: the number or range of ``alphas``.
             InputError: rows of ``source`` are no multiple of those of ``encoding``, or noise images are drawn and
                 ``source`` is an encoding.
         """
-        check_blend(encoding, source, alphas, name=self.family, latents=len(self.latents))
+        weights = check_blend(encoding, source, alphas, name=self.family, latents=len(self.latents))
         rows = len(source)
         fresh = self.to_latents(source) if isinstance(source, Noise) else Latents(source.values.unbind(1))
-        styles = [mixed(*triple) for triple in zip(encoding.values.unbind(1), fresh.values, alphas, strict=True)]
+        styles = [mixed(*triple) for triple in zip(encoding.values.unbind(1), fresh.values, weights, strict=True)]
         images = self.encoder.restore(self._images(styles, fresh))
         latents = Latents(tuple(expanded(style, rows) for style in styles), nuisance=fresh.nuisance)
         return Blended(expanded(images, rows), latents)
