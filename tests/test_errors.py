@@ -63,7 +63,6 @@ PURIFY = ("run", "purify", "--quiet", "-n", "16")
         (("--set", "purifier.noise=.inf"), "purifier.noise: must be a finite number"),
         (("--set", "attack.iterations=true"), "attack.iterations: must be a whole number (got True)"),
         (("--set", "limit="), "'limit' has no value"),
-        (("--set", "votes=4", "--set", "votes=8"), "'votes' is set twice"),
         (("--set", "purifier.blur=20"), "a blur of radius 80 pixels"),
         (("--set", "rows.0.label=other"), "unknown option 'rows.0.label'"),
     ],
