@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from mlvgm import plain_yaml
 from mlvgm.errors import InputError
 from mlvgm.pipelines.full_data import NEVER_ON_TEST, check_full
 from mlvgm.plugins.load import build
@@ -53,7 +54,7 @@ def open_run(config: AlphasConfig, path: Path | None, *, environment: Mapping[st
     if path is not None and (path / "config.yaml").is_file():
         run = RunDirectory.open(path)
         run.refuse_in_use()
-        if yaml.safe_load(run.config.read_text()) != config.plain():
+        if plain_yaml.read(run.config, what="configuration") != config.plain():
             raise InputError(f"'{path}' is a run of another configuration", hint="choose another --out")
         if run.read_json("inputs.json") != hashes:
             raise InputError(f"weights have changed since '{path}' began", hint="choose another --out")

@@ -25,6 +25,7 @@ from mlvgm.protocols.alphas import AdversarialSet, AlphaMethod, AlphaProblem, Me
 from mlvgm.protocols.data import Split
 from mlvgm.reading import read
 from mlvgm.runs.alphas_config import AlphasConfig
+from mlvgm.runs.alphas_records import finished_alphas
 from mlvgm.runs.build import Study
 from mlvgm.runs.config import Named
 from mlvgm.runs.parts import build_named
@@ -80,7 +81,7 @@ def _execute(
     }
     adversarial, held_out = (each for each, _ in stored.values())
     problem = AlphaProblem(defence, adversarial, seed=config.study.seed)
-    done = run.finished()
+    done = finished_alphas(run)
 
     report("measuring", 0, 1, "what the method wants to know")
     propose = method(problem)
@@ -134,7 +135,7 @@ def _stored_set(
     plain = with_alphas(defence, [0.0] * len(purifier_of(defence).alphas))
     options = {"seed": config.study.seed, "memory": config.study.memory}
     path, unit = run.path / f"{name}.safetensors", f"set-{name}"
-    if unit not in run.finished():
+    if unit not in finished_alphas(run):
         built = build_adversarial_set(
             plain,
             attack,
@@ -160,7 +161,7 @@ def _stored_set(
         "kept": int(fooled.sum()),
         "kept_in_eight_bits": int((fooled & still_adversarial(plain, eight_bits, **options)).sum()),
     }
-    return stored[fooled], figures | {key: run.finished()[unit][key] for key in ("split", "tried", "right")}
+    return stored[fooled], figures | {key: finished_alphas(run)[unit][key] for key in ("split", "tried", "right")}
 
 
 def _half(name: str, size: int, *, seed: int) -> list[int]:
