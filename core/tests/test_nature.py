@@ -122,6 +122,22 @@ def test_a_module_that_mixes_the_images_of_a_batch_is_refused(change: Callable[[
         nature_of(module.eval(), IMAGES, name="mixer")
 
 
+class MadeLate(nn.Module):
+    """Makes its weights in the first call."""
+
+    linear: nn.Linear | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.linear is None:
+            object.__setattr__(self, "linear", nn.Linear(images[0].numel(), 3))
+        assert self.linear is not None
+        return self.linear(images.flatten(1))
+
+
+def test_weights_that_the_first_call_draws_make_no_random_module() -> None:
+    assert nature_of(MadeLate().eval(), IMAGES, name="it") == Nature(3)
+
+
 class TrainsItself(nn.Module):
     """Whoever calls it finds it in training mode."""
 

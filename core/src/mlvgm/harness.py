@@ -21,6 +21,7 @@ from mlvgm.errors import InputError
 from mlvgm.given import check_images
 from mlvgm.noise import Keys
 from mlvgm.protocols.attack import Attack, AttackContext, Gradient, Path, gradient_paths
+from mlvgm.protocols.classifier import Classifier
 from mlvgm.target import Counts, Target
 
 
@@ -125,10 +126,14 @@ def transferred(
     *,
     targets: Tensor | None = None,
     context: AttackContext,
+    classifier: Classifier | None = None,
 ) -> Tensor:
-    """What ``attack`` finds on the bare classifier behind the purifier of ``target``, where its loss is largest."""
+    """What ``attack`` finds on the bare classifier behind the purifier of ``target``, where its loss is largest.
+
+    Or on ``classifier``, another one of the same task.
+    """
     quiet = replace(context.derive("transfer"), note=lambda name, values: None)  # the defence is not what it is about
-    bare = target.undefended()
+    bare = target.undefended(classifier)
     eot, selection = (quiet.eot, quiet.selection) if bare.stochastic else (1, 1)
     own = replace(quiet, eot=eot, selection=selection, stop_at_success=False)
     return attack(bare, images, labels, targets=targets, context=own)

@@ -68,6 +68,7 @@ def nature_of(module: Callable[[Tensor], Tensor], images: Tensor, *, name: str, 
     probe = _Probe(logits, images)
     with torch.no_grad():
         probe.call(images)  # what is made in the first call is there from now on
+        probe.positions.clear()  # and weights that it made took random numbers
         before = {key: value.clone() for key, value in _state(module)}
         answers = [probe.call(images) for _ in range(3)]
         stochastic = probe.draws_numbers or any(not torch.equal(answers[0], each) for each in answers[1:])
@@ -167,7 +168,8 @@ class _Probe:
         orders = [torch.randperm(both.shape[1], generator=generator) for _ in range(2 * _SHUFFLES)]
         rarer = sum(apart(both[:, order]) >= seen * (1 - 1e-9) for order in orders)
         # A pair of means that only one order in a thousand tells apart so well, by more than rounding.
-        if rarer == 0 and seen > 1e-6 * float(both.square().sum()):
+        rounding = 1e-5 * float(among.abs().max())
+        if rarer == 0 and seen > 1e-6 * float(both.square().sum()) + rounding**2 * among[:, 0].numel():
             raise _hangs_together(name)
 
     def leads_back(self) -> bool:

@@ -13,6 +13,7 @@ from mlvgm.defence import Backward, Defence
 from mlvgm.given import check_batch
 from mlvgm.noise import Keys, row_numbers
 from mlvgm.protocols.attack import Gradient
+from mlvgm.protocols.classifier import Classifier
 from mlvgm.statistics import success_estimate
 
 
@@ -99,9 +100,13 @@ class Target(nn.Module):
         """The same target for some of its images; counts and streams of noise are shared."""
         return self._with(_rows=[self._rows[i] for i in row_numbers(index, len(self))])
 
-    def undefended(self) -> Target:
-        """The bare classifier behind the purifier, for attacks that transfer; its passes count with the others."""
-        bare = replace(self.defence, purifier=None)
+    def undefended(self, classifier: Classifier | None = None) -> Target:
+        """The bare classifier behind the purifier, for attacks that transfer; its passes count with the others.
+
+        Args:
+            classifier: another one in its place.
+        """
+        bare = replace(self.defence, purifier=None) if classifier is None else Defence(classifier)
         return self._with(defence=bare, eot=self.eot if bare.stochastic else 1, backward="exact")
 
     def _with(self, **changes: Any) -> Target:

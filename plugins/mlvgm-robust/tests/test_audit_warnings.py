@@ -18,7 +18,7 @@ from mlvgm.defence import Defence
 from mlvgm.noise import Keys
 from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import build, component, config_class
-from mlvgm.protocols.check import Finding, NotRun, Subject
+from mlvgm.protocols.check import Finding, NoPower, NotRun, Subject
 from mlvgm_robust.attacks.deepfool import DeepFool
 from mlvgm_robust.attacks.square import Square
 from mlvgm_robust.checks.doubled import as_double, doubled
@@ -99,8 +99,8 @@ CASES: Mapping[str, tuple[str, Subject, Subject]] = {
     ),
     "a loss that saturates": (
         "loss.sane",
-        subject(Defence(classifier()), count=8),
-        subject(Defence(classifier(scale=1e4)), count=8),
+        subject(Defence(classifier()), count=24),
+        subject(Defence(classifier(scale=1e4)), count=24),
     ),
     "purification no better than noise": (
         "baselines",
@@ -123,7 +123,7 @@ def test_a_stronger_attack_in_the_audit_lowers_the_worst_case() -> None:
     stronger = context.attempt(audited, STRONG)
     (check,) = checks("worst.case")
     finding = check(audited, context=context)
-    assert finding.status == "warn" and finding.values["own"] == 1.0
+    assert finding.status == "fail" and finding.values["own"] == 1.0, "so much lower that the number is refuted"
     assert finding.values["robust"] == stronger.accuracy < 1
     # Per image it is the attack with the higher chance, and a later part of the list weighs no more.
     attempts = context.attempts(audited)
@@ -135,9 +135,8 @@ def test_a_stronger_attack_in_the_audit_lowers_the_worst_case() -> None:
 
 def test_latent_attacks_and_surrogates_are_run_on_a_generator() -> None:
     audited = subject(generative(), Idle(eps=1.0), count=16)
-    for check in ("adaptive.latents", "transfer.surrogate"):
-        finding = find(check, audited)
-        assert finding.status in ("pass", "warn"), finding.evidence
+    assert find("adaptive.latents", audited).status in ("pass", "warn")
+    assert find("transfer.surrogate", audited).status == "no power", "nothing transfers of an idle attack"
     white = replace(audited, attack=replace(STRONG, eps=1.0))
     assert find("transfer.surrogate", white).values["transfer"] < 0.9  # it transfers, and is no better
     assert find("transfer.surrogate", white).status == "pass"
@@ -154,7 +153,7 @@ def test_attacks_of_other_kinds_are_audited_as_far_as_it_makes_sense(attack: Any
     for check in checks():
         try:
             statuses[check.info.id] = check(audited, context=context).status
-        except NotRun:
+        except (NotRun, NoPower):
             statuses[check.info.id] = "not run"
     assert statuses["compliance"] == statuses["control.null"] == statuses["artefacts"] == "pass"
     needs_radius = {statuses[name] for name in ("sanity.eps", "active.test", "failure.indicators")}
@@ -224,7 +223,7 @@ def test_two_images_cannot_show_that_a_defence_knows_them() -> None:
     known = subject(Defence(classifier()), count=2)
     assert bool((known.defence(known.images).argmax(1) == known.labels).all())
     reserve = known.images, (known.labels + 1) % 10
-    assert find("leak.images", replace(known, reserve=reserve)).status == "pass"
+    assert find("leak.images", replace(known, reserve=reserve)).status == "no power"
     many = subject(Defence(classifier()), count=24)
     assert find("leak.images", replace(many, reserve=(many.images, (many.labels + 1) % 10))).status == "fail"
     assert find("leak.images", replace(many.first(1), reserve=reserve)).status == "pass"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from mlvgm.admissible import check_attackable
 from mlvgm.audit.attempts import AuditContext
-from mlvgm.audit.imported import imported_defence
+from mlvgm.audit.imported import imported_defence, untouched
 from mlvgm.audit.verdict import UNUSABLE
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError, MlvgmError, unknown
@@ -22,7 +23,7 @@ from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.data import Dataset, Split
 from mlvgm.reading import read, size_of
 from mlvgm.runs.build import build_generators, build_study, protocol_of, without_encoder
-from mlvgm.runs.config import PurifyConfig, ResolvedConfig
+from mlvgm.runs.config import DEFAULT_NAMES, PurifyConfig, ResolvedConfig
 from mlvgm.runs.parts import build_data, build_named
 from mlvgm.runs.resolve import resolve, with_default_encoder
 from mlvgm.runs.settings import Setting, Settings, nest
@@ -156,6 +157,7 @@ def build_subject(resolved: ResolvedConfig, *, target: str | None, classifier: b
         MlvgmError: something is not what it should be.
     """
     config = resolved.config
+    pristine: Callable[[Defence], Defence] | None
     if target is None:
         generators = build_generators(config)
         resolved = with_default_encoder(resolved, without_encoder(config, generators))
@@ -165,20 +167,20 @@ def build_subject(resolved: ResolvedConfig, *, target: str | None, classifier: b
         if config.rows[0].purifier.name == "none":
             defence = replace(defence, purifier=None)
         inside: Classifier | None = defence.classifier
-        replayable = True
+        replayable, pristine = True, partial(_built_again, resolved.config, config.rows[0].purifier.name == "none")
         images, labels = _batch(data, config.split, samples, config.device)
     else:
         data, samples = build_data(config)
         images, labels = _batch(data, config.split, samples, config.device)
         attack = build_named("attack", config.attacks[0].attack)
         inside = build_named("classifier", config.classifier, data=data.info).to(config.device) if classifier else None
+        pristine = untouched(target)
         defence, replayable = imported_defence(target, images[:4], votes=config.votes, classifier=inside)
         _check_labels(defence, labels, target)
         check_attackable(defence, attack.info, gradient=config.gradient)
         protocol = protocol_of(config)
         if inside is None and type(defence) is Defence:
             inside = defence.classifier
-    reserve = _reserve(data, config, count=len(samples))
     subject = Subject(
         defence,
         attack,
@@ -188,7 +190,9 @@ def build_subject(resolved: ResolvedConfig, *, target: str | None, classifier: b
         protocol=protocol,
         classifier=inside,
         replayable=replayable,
-        reserve=reserve,
+        reserve=_reserve(data, config, count=len(samples)),
+        reference=_reference(data, defence, config.device),
+        pristine=None if pristine is None else partial(pristine, defence),
     )
     return subject, resolved
 
@@ -210,16 +214,31 @@ def _check_labels(defence: Defence, labels: Tensor, name: str) -> None:
         )
 
 
+def _built_again(config: PurifyConfig, bare: bool, defence: Defence) -> Defence:
+    """The configured defence, of parts that nothing was asked of."""
+    (again,) = build_study(config, attacking=False).defences.values()
+    return replace(again, purifier=None) if bare else again
+
+
 def _reserve(data: Dataset, config: PurifyConfig, *, count: int) -> tuple[Tensor, Tensor] | None:
-    """As many images of the other split; None where it is not there."""
+    """As many images of the other split, or, where it is not there, those of this one that come next; else None."""
     other: Split = "validation" if config.split == "test" else "test"
     try:
         images, labels = read(data, other, range(min(count, size_of(data, other))))
     except InputError:  # only a sample of the test split is bundled
-        return None
+        images, labels = read(data, config.split, range(count, min(2 * count, size_of(data, config.split))))
     if len(images) == 0 or bool((labels < 0).any()):
         return None
     return images.to(config.device), labels.to(config.device)
+
+
+def _reference(data: Dataset, defence: Defence, device: str) -> Classifier | None:
+    """The default classifier of the data, which is undefended; None where it does not fit."""
+    try:
+        found: Classifier = build("classifiers", DEFAULT_NAMES["classifier"], data=data.info)
+    except MlvgmError:  # it is for other images
+        return None
+    return found.to(device) if found.classes == defence.classes else None
 
 
 def use_threads(config: PurifyConfig) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
 
-from mlvgm.attribute import evaluating, made
+from mlvgm.attribute import evaluating, import_attribute, made
 from mlvgm.defence import Backward, Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.given import check_batch
@@ -122,6 +123,30 @@ def imported_defence(
     whole = WholeModule(module, nature, name=target)
     inside = classifier or UnknownClassifier(nature.classes)
     return ImportedDefence(inside, whole, votes=votes if nature.stochastic else 1), nature.replayable
+
+
+def untouched(target: str) -> Callable[[Defence], Defence] | None:
+    """Takes what ``module:attribute`` names before anything is asked of it; None where it cannot be copied.
+
+    Returns:
+        gives the same defence as the one that was made of it, around an object that nobody has called, each time a new
+        one. What lies outside the object, in its module or class, is the same for all.
+    """
+    found = import_attribute(target)
+    named = isinstance(found, (nn.Module, Defence))
+    try:
+        kept = copy.deepcopy(found) if named else None
+    except Exception:  # it may hold anything
+        return None
+
+    def again(defence: Defence) -> Defence:
+        fresh = copy.deepcopy(kept) if named else made(target, (nn.Module, Defence), "an nn.Module or a Defence")
+        if isinstance(fresh, Defence) or not isinstance(defence.purifier, WholeModule):
+            return cast("Defence", fresh)
+        whole = replace(defence.purifier, module=evaluating(cast("nn.Module", fresh), name=target))
+        return replace(defence, purifier=whole)
+
+    return again
 
 
 def _replays(defence: Defence, images: Tensor, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast
@@ -101,8 +102,13 @@ class Subject:
 
     @classmethod
     def of(cls, defence: Defence, attack: Attack, images: Tensor, labels: Tensor, **options: Any) -> Self:
-        """The subject of a defence whose classifier is known; sample ids are 0 … n − 1 if not given."""
+        """The subject of a defence whose classifier is known; sample ids are 0 … n − 1 if not given.
+
+        The defence is copied as it is now, for checks that ask whether it remembers what it is asked.
+        """
         chosen: dict[str, Any] = {"samples": range(len(images)), "classifier": defence.classifier, **options}
+        if "pristine" not in chosen:
+            chosen["pristine"] = _copies_of(defence)
         return cls(defence, attack, images, labels, **chosen)
 
     def __len__(self) -> int:
@@ -147,6 +153,14 @@ class Subject:
         """
         if not self.replayable:
             raise NoPower("the module's noise comes from no global generator, so it cannot be repeated")
+
+
+def _copies_of(defence: Defence) -> Callable[[], Defence] | None:
+    try:
+        kept = copy.deepcopy(defence)
+    except Exception:  # it may hold anything
+        return None
+    return lambda: copy.deepcopy(kept)
 
 
 EFFORTS = ("iterations", "queries", "steps")

@@ -15,6 +15,7 @@ from mlvgm_robust.attacks.config import TransferConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mlvgm.protocols.classifier import Classifier
     from mlvgm.target import Target
 
 
@@ -27,6 +28,7 @@ class Transfer:
 
     Args:
         attack: any attack; the norm and radius are its own.
+        classifier: what it is run on; the one behind the purifier by default.
 
     Example:
         >>> from mlvgm_robust.attacks.apgd_ce import ApgdCe
@@ -35,6 +37,7 @@ class Transfer:
     """
 
     attack: Attack
+    classifier: Classifier | None = None
 
     @property
     def info(self) -> AttackInfo:
@@ -44,7 +47,9 @@ class Transfer:
     def __call__(
         self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
     ) -> Tensor:
-        return transferred(self.attack, target, images, labels, targets=targets, context=context)
+        return transferred(
+            self.attack, target, images, labels, targets=targets, context=context, classifier=self.classifier
+        )
 
 
 def build(config: TransferConfig) -> Transfer:

@@ -11,6 +11,7 @@ from pydantic import Field
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.attacks.square import Square
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
+from mlvgm_robust.checks.power import answered, tried
 
 if TYPE_CHECKING:
     from mlvgm.audit.attempts import AuditContext
@@ -42,13 +43,18 @@ class BlackboxSquare:
         if subject.norm == "L1":
             raise NotRun("Square knows Linf and L2 only")
         own = context.attempt(subject)
-        square = context.attempt(subject, Square(subject.norm, subject.eps, queries=self.config.queries))
+        attack = Square(subject.norm, subject.eps, queries=self.config.queries)
+        square = context.attempt(subject, attack)
         status, difference = fallen(own.right, square.right, margin=self.config.margin)
-        return self.info.finding(
+        return answered(
+            self.info,
             status,
             f"robust accuracy of {len(subject)} images {estimate(own.right)} in white box, {estimate(square.right)} "
             f"under Square with {self.config.queries} queries, p = {difference.p:.2g}; "
             f"{counts('a lead', self.config.margin)}" + ("" if status == "pass" else ": gradients are masked"),
+            claimed=own.right,
+            chance=1 / subject.defence.classes,
+            power=lambda: tried(subject, attack, context=context, margin=self.config.margin),
             white=own.accuracy,
             black=square.accuracy,
             p=difference.p,

@@ -55,4 +55,6 @@ compliance = _check("compliance", 18, "norm, box, type of what the attack return
 budget = _check("budget", 19, "passes, draws, seconds, versions and hashes")
 artefacts = _check("artefacts", 20, "adversarial examples are kept and score the same again")
 leak_samples = _check("leak.samples", 21, "the defence does not know which sample it sees")
-leak_images = _check("leak.images", 21, "the defence does not know the very images it is tested on")
+leak_images = _check("leak.images", 21, "the defence does not know the images it is tested on, or what is near them")
+leak_context = _check("leak.context", 21, "answers hang on the image, not on its batch or on gradients asked for")
+leak_history = _check("leak.history", 22, "answers hang on the image, not on what was asked before")

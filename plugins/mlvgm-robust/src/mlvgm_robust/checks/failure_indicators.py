@@ -14,6 +14,7 @@ from mlvgm.target import Target
 from mlvgm_robust.attacks.geometry import project, steepest
 from mlvgm_robust.attacks.losses import margin as margin_loss
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, percent, worst
+from mlvgm_robust.checks.power import answered, tried_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +62,12 @@ class FailureIndicators:
         statuses += ["warn"] if float(gone.double().mean()) > self.config.unavailable else []
         noisy = subject.defence.stochastic and subject.defence.votes == 1
         statuses += ["warn"] if noisy and float(unstable.double().mean()) > self.config.unstable else []
-        return self.info.finding(
+
+        def steps_alone(evaluation: Subject) -> Tensor:
+            return _continued(evaluation, evaluation.images, steps=self.config.steps, eps=eps)[0]
+
+        return answered(
+            self.info,
             worst(*statuses),
             f"{self.config.steps} plain steps on from where the attack stopped take robust accuracy of {len(subject)} "
             f"images from {estimate(before)} to {estimate(after)}, p = {difference.p:.2g}; "
@@ -69,6 +75,9 @@ class FailureIndicators:
             + ("" if status == "pass" else ": it stopped too early")
             + f"; no gradient for {int(gone.sum())} images ({percent(self.config.unavailable)} tolerated), draws "
             f"disagree on {int(unstable.sum())}" + (f" ({percent(self.config.unstable)} tolerated)" if noisy else ""),
+            claimed=own.right,
+            chance=1 / subject.defence.classes,
+            power=lambda: tried_by(subject, steps_alone, context=context, margin=self.config.margin),
             stopped_early=stopped.tolist(),
             unavailable_gradient=gone.tolist(),
             unstable=unstable.tolist(),

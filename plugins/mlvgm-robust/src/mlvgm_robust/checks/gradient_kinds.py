@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError
 from mlvgm.protocols.attack import gradient_paths
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.attacks.transfer import Transfer
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, worst
+from mlvgm_robust.checks.power import answered, tried
 
 if TYPE_CHECKING:
     from mlvgm.audit.attempts import AuditContext
@@ -61,10 +63,14 @@ class GradientKinds:
             robust[name] = other.accuracy
         verdict = worst(*statuses)
         lead = "no cruder gradient does better" if verdict == "pass" else "a cruder gradient does better"
-        return self.info.finding(
+        return answered(
+            self.info,
             verdict,
             f"{lead}: robust accuracy of {len(subject)} images with {', '.join(said)}{impossible}; "
             + counts("a lead", self.config.margin),
+            claimed=own.right,
+            chance=1 / defence.classes,
+            power=lambda: tried(subject, context=context, margin=self.config.margin, twin=Defence(subject.bare())),
             used=stated,
             robust=robust,
         )

@@ -14,6 +14,7 @@ from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Status, Subject, a
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.apgd_dlr import ApgdDlr
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, percent, worst
+from mlvgm_robust.checks.power import answered, tried
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,9 +64,9 @@ class LossSane:
             )
         statuses: list[Status] = ["warn" if saturated > self.config.saturated else "pass"]
         if subject.norm != "L1":
-            own = context.attempt(subject)
+            own, others = context.attempt(subject), self._others(subject)
             said += f"; robust accuracy {estimate(own.right)}"
-            for attack in self._others(subject):
+            for attack in others:
                 other = context.attempt(subject, attack)
                 values[attack.info.name] = other.accuracy
                 status, difference = fallen(own.right, other.right, margin=self.config.margin)
@@ -73,6 +74,16 @@ class LossSane:
                 statuses.append("warn" if status == "fail" and saturated <= self.config.saturated else status)
                 said += f", {estimate(other.right)} under {attack.info.name} (p = {difference.p:.2g})"
             said += f"; {counts('a lead', self.config.margin)}"
+            if others:
+                return answered(
+                    self.info,
+                    worst(*statuses),
+                    said,
+                    claimed=own.right,
+                    chance=1 / logits.shape[1],
+                    power=lambda: tried(subject, others[-1], context=context, margin=self.config.margin),
+                    **values,
+                )
         return self.info.finding(worst(*statuses), said, **values)
 
     def _others(self, subject: Subject) -> list[Attack]:

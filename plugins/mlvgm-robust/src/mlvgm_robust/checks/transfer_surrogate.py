@@ -9,6 +9,7 @@ from pydantic import Field
 
 from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
+from mlvgm_robust.checks.power import answered, tried
 
 if TYPE_CHECKING:
     from mlvgm.audit.attempts import AuditContext
@@ -38,11 +39,15 @@ class TransferSurrogate:
         own, other = context.attempt(subject), context.attempt(subject, defence=surrogate)
         right, _ = context.score(subject, other.attacked.images)
         status, difference = fallen(own.right, right, margin=self.config.margin)
-        return self.info.finding(
+        return answered(
+            self.info,
             status,
             f"robust accuracy of {len(subject)} images {estimate(own.right)} in white box, {estimate(right)} under "
             f"transfer from the same purifier with other alphas, p = {difference.p:.2g}; "
             f"{counts('a lead', self.config.margin)}",
+            claimed=own.right,
+            chance=1 / subject.defence.classes,
+            power=lambda: tried(subject, context=context, margin=self.config.margin, twin=surrogate),
             white=own.accuracy,
             transfer=float(right.mean()),
             p=difference.p,
