@@ -18,6 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--margins", action="store_true", help="the largest difference / tolerance of each test file")
 
 
+def pytest_configure() -> None:
+    """Nothing of the caller's terminal and settings reaches the tests, nor the processes they start."""
+    for name in [name for name in os.environ if name in ("COLUMNS", "FORCE_COLOR") or name.startswith("MLVGM_SET_")]:
+        del os.environ[name]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         rounds = getattr(getattr(item, "module", None), "close", None) is tolerance.close

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def outcome(path: Path, watch: Watch) -> Any:
 def test_hostile(name: str, tmp_path: Path, watch: Watch, capfd: pytest.CaptureFixture[str]) -> None:
     marker = tmp_path / "executed"
     path = tmp_path / "hostile.pkl"
-    path.write_bytes(hostile_pickles.hostile(f"touch {marker}")[name])
+    path.write_bytes(hostile_pickles.hostile(f"touch {shlex.quote(str(marker))}")[name])
     found = outcome(path, watch)
     assert isinstance(found, InputError)
     assert [file.name for file in tmp_path.iterdir()] == ["hostile.pkl"]
@@ -65,7 +66,7 @@ def test_the_trap_is_real(tmp_path: Path) -> None:
 
     path = tmp_path / "executed"
     watch = Watch()
-    watch(lambda: pickle.loads(hostile_pickles.hostile(f"touch {path}")["reduce to os.system"]))
+    watch(lambda: pickle.loads(hostile_pickles.hostile(f"touch {shlex.quote(str(path))}")["reduce to os.system"]))
     assert path.exists()
     assert any(event.startswith("os.system") for event in watch.seen)
     assert any(event.startswith("pickle.find_class") for event in watch.seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,10 +103,12 @@ def test_files_are_verified(linear: Site, tmp_path: Path) -> None:
 def test_the_command_converts_and_says_how_to_use_it(
     linear: Site, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = tmp_path / "ours.safetensors"
+    target = tmp_path / "a folder" / "ours.safetensors"
+    target.parent.mkdir()
     code, out, err = run(capsys, "weights", "convert", str(checkpoint), "--to", str(target))
     assert (code, out) == (0, "")
-    assert f"--generator linear --set generator.weights={target}" in err and "somebody/linear" in err
+    command = shlex.split(err.splitlines()[-1].partition("use them with: ")[2])
+    assert command == ["--generator", "linear", "--set", f"generator.weights={target}"] and "somebody/linear" in err
     assert verify([str(target)], index=linear.index())[0].status == "ok"
     for name, text in (("options.json", '{"scale": 1e1}'), ("options.yaml", "scale: 10")):
         (tmp_path / name).write_text(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -42,10 +43,8 @@ def convert(
     done = conversion.convert(src, to, options=read_options(config), family=family, force=force)
     if json:
         emit_json({**vars(done), "path": str(done.path)})
-    say(
-        f"{done.layout}: {done.tensors} tensors, {done.numbers:,} numbers → {done.path}\n"
-        f"use them with: --generator {done.generator} --set generator.weights={done.path}"
-    )
+    use = shlex.join(["--generator", done.generator, "--set", f"generator.weights={done.path}"])
+    say(f"{done.layout}: {done.tensors} tensors, {done.numbers:,} numbers → {done.path}\nuse them with: {use}")
 
 
 def list_weights(json: options.Json = False) -> None:
