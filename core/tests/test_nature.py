@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from mlvgm.errors import InputError
 from mlvgm.nature import Nature, nature_of
 from mlvgm.noise import Keys
-from mlvgm.others import BadAnswer
+from mlvgm.others import BadAnswer, NoGradient, answer
 from mlvgm.seeded import drawn, seeded
 from tolerance import close
 
@@ -177,6 +177,20 @@ def test_what_does_not_answer_with_logits_is_named(forward: Callable[[Tensor], T
         nature_of(forward, IMAGES, name="it")
     with pytest.raises(BadAnswer, match=r"expected logits \(4, 7\) from it, came \(4, 64\)"):
         nature_of(nn.Flatten(), IMAGES, name="it", classes=7)
+
+
+def test_a_module_may_write_into_what_it_is_given() -> None:
+    images = IMAGES.clone()
+    assert nature_of(Module(lambda given: given.mul_(0.5)).eval(), images, name="it") == Nature(3)
+    assert torch.equal(images, IMAGES)
+
+
+def test_a_gradient_that_does_not_exist_is_an_error_where_it_is_asked() -> None:
+    images = IMAGES.clone().requires_grad_(True)
+    with pytest.raises(NoGradient, match="no gradient leads from the logits of it to its images"):
+        answer(Module(lambda given: given.detach()), images, name="it")
+    with torch.no_grad():
+        assert answer(Module(lambda given: given.detach()), images, name="it").shape == (4, 3)
 
 
 def test_prints_of_a_module_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

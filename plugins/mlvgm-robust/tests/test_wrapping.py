@@ -12,6 +12,7 @@ import mlvgm
 import mlvgm_robust
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys
+from mlvgm_robust.checks.known_noise import KnownNoise
 from mlvgm_robust.wrapping import ModulePurifier
 from tolerance import close
 
@@ -79,6 +80,30 @@ def test_a_purifier_is_drawn_independently_and_attacked_through_its_gradient() -
     close(bare(IMAGES), module(IMAGES))
     gradient = mlvgm.Target(still, samples=range(4)).gradient(IMAGES, lambda logits: logits[:, 0])[1]
     close(gradient.flatten(1), module[2].weight[0].expand(4, -1) / 2)
+
+
+class Grain(nn.Module):
+    """Noise of its own for every pixel."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images + 0.1 * torch.randn_like(images)
+
+
+def test_a_random_classifier_stays_random_without_its_purifier() -> None:
+    defence = mlvgm_robust.wrap(nn.Sequential(Grain(), *linear()), purifier=Halve(), images=IMAGES)
+    assert defence.stochastic and not defence.classifier.nature.alone  # type: ignore[attr-defined]
+    bare = mlvgm.Target(defence, samples=range(4), eot=6).undefended()
+    assert bare.stochastic and bare.eot == 6
+    assert mlvgm.Target(mlvgm_robust.wrap(linear(), images=IMAGES), samples=range(4), eot=6).undefended().eot == 1
+
+
+@pytest.mark.parametrize("purifier", [None, Grain()])
+def test_noise_that_the_attacker_knows_follows_the_image(purifier: nn.Module | None) -> None:
+    module = linear() if purifier is not None else nn.Sequential(Grain(), *linear())
+    known = KnownNoise.of(mlvgm_robust.wrap(module, purifier=purifier, images=IMAGES))
+    draws = known.draw(IMAGES, KEYS)
+    assert torch.equal(draws[:, 0], draws[:, 1])
+    close(known.draw(IMAGES[[2]], KEYS[10:15]), draws[[2]])
 
 
 @pytest.mark.parametrize(

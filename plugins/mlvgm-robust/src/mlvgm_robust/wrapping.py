@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -58,6 +58,10 @@ class ModulePurifier:
             return self._purified(images).repeat_interleave(draws, 0).reshape(-1, *images.shape[1:])
         rows = images.repeat_interleave(draws, 0)
         return drawn(self._purified, rows, noise, alone=self.nature.alone).reshape(rows.shape)
+
+    def alone(self) -> Self:
+        """The same with a call for every row, so that its noise follows its image into any batch."""
+        return replace(self, nature=replace(self.nature, alone=True))
 
     def _purified(self, images: Tensor) -> Tensor:
         return answer(_Pixels(self.module), images, name=self.name, classes=images[0].numel())
