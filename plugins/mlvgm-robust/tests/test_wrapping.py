@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,6 +105,8 @@ def test_noise_that_the_attacker_knows_follows_the_image(purifier: nn.Module | N
     draws = known.draw(IMAGES, KEYS)
     assert torch.equal(draws[:, 0], draws[:, 1])
     close(known.draw(IMAGES[[2]], KEYS[10:15]), draws[[2]])
+    if purifier is not None:
+        close(replace(known, purifier=None).draw(IMAGES, KEYS)[:, 0], module(IMAGES))
 
 
 @pytest.mark.parametrize(
