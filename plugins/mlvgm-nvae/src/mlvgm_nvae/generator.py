@@ -183,6 +183,8 @@ class HierarchicalGenerator:
         """
         count = len(self.model.decoder.groups)
         weights = check_blend(encoding, source, alphas, name=self.model.name, latents=count)
+        if isinstance(source, Noise):
+            check_noise(source, self.latents, self.nuisances, like=self._weight, name=self.model.name)
         rows, decoder = len(source), self.model.decoder
         state = decoder.start(len(encoding))
         values: list[Tensor] = []
