@@ -223,9 +223,18 @@ class FmnConfig(NearestConfig):
     }
 
     norm: Norm = Field("L2", description="norm of the perturbation")
-    iterations: int = Field(100, ge=1, description="gradient steps in one restart")
-    restarts: int = Field(3, ge=1, description="starts, across the nearest boundary, the second nearest and so on")
-    step: float = Field(1.0, gt=0, allow_inf_nan=False, description="first step's L2 length; it falls as a cosine")
+    iterations: int = Field(100, ge=1, description="gradient steps, times restarts, shared out between all starts")
+    restarts: int = Field(
+        3,
+        ge=1,
+        description="least starts, across the nearest boundary, the second nearest and so on; one in 50 steps",
+    )
+    step: float = Field(
+        2.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="first step's L2 length, in distances to the start; it falls as a cosine",
+    )
     gamma: float = Field(0.05, gt=0, lt=1, description="first relative change of the radius; it falls as a cosine")
     classes: int = Field(9, ge=1, description="boundaries to start across, likeliest first")
 

@@ -11,7 +11,7 @@ import torch
 from mlvgm.protocols.attack import AttackContext, AttackInfo, Norm
 from mlvgm_robust.attacks.config import FmnConfig
 from mlvgm_robust.attacks.deepfool import DeepFool, boundaries
-from mlvgm_robust.attacks.geometry import distance, dual_norm, inwards, project, steepest
+from mlvgm_robust.attacks.geometry import distance, dual_norm, inwards, per_image, project, steepest
 from mlvgm_robust.attacks.losses import margin, targeted_margin
 from mlvgm_robust.attacks.nearest import Nearest
 from mlvgm_robust.attacks.rivals import likeliest_rivals
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlvgm.target import Target
 
 _TINY = 1e-12
+_STEPS = 50  # after which another start gains more than further steps
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,19 @@ class Fmn:
     """Fast minimum-norm attack (Pintor et al., arXiv 2102.12827, algorithm 1).
 
     It starts across the linearised boundaries, nearest first, one step of DeepFool away, since the likeliest other
-    class is not always the nearest one. Gradients that point out of the box count for nothing.
+    class is not always the nearest one, and from one start to the next the distances found differ by more than the last
+    hundred steps gain. So all steps are shared out between several starts: one for every 50 of them, but no more than
+    there are boundaries. A step's length is measured in that first step of DeepFool, as images may be ten times nearer
+    to a boundary than others. Gradients that point out of the box count for nothing.
+
+    Forward and backward passes for an image, linearisation and bisections among them, are together no more than twice
+    ``iterations`` · ``restarts``, those of as many plain gradient steps, as long as these are 50 or more.
 
     Args:
         norm: of the perturbation, which is as small as the attack can make it.
-        iterations: gradient steps in one restart.
-        restarts: starts.
-        step: α_0, L2 length of the first step; the last is a hundredth of it.
+        iterations: gradient steps, times restarts.
+        restarts: starts at least.
+        step: α_0, L2 length of the first step, in distances to the start; the last is a hundredth of it.
         gamma: γ_0, relative change of the radius in the first step; the last is 1e-4.
         classes: how many boundaries, those of the classes likeliest at the image, there are to start across.
         bisections: halvings of the way between image and success.
@@ -48,7 +55,7 @@ class Fmn:
     norm: Norm = "L2"
     iterations: int = 100
     restarts: int = 3
-    step: float = 1.0
+    step: float = 2.0
     gamma: float = 0.05
     classes: int = 9
     bisections: int = 10
@@ -65,12 +72,21 @@ class Fmn:
         if len(rows):
             rivals = likeliest_rivals(nearest.incumbents, images, count=self.classes)
             linearised = boundaries(nearest.incumbents, rows, images[rows], rivals)
-            for restart in range(self.restarts):
-                start = DeepFool(self.norm).move(images[rows], linearised, rank=restart)
-                self._search(nearest, rows, start)
+            for rank, steps in enumerate(self.shares(linearised[0].shape[1])):
+                start = DeepFool(self.norm).move(images[rows], linearised, rank=rank)
+                self._search(nearest, rows, start, steps)
         return nearest.settle(self.bisections)
 
-    def _search(self, nearest: Nearest, rows: Tensor, point: Tensor) -> None:
+    def shares(self, boundaries: int) -> list[int]:
+        """Gradient steps of each start, where there are so many ``boundaries`` to start across."""
+        total = self.iterations * self.restarts
+        starts = max(1, min(max(self.restarts, total // _STEPS), boundaries))
+        # A gradient for each boundary; a forward pass for each bisection, after each start, and three at the beginning.
+        spent = math.ceil((boundaries + self.bisections + starts + 3) / 2)
+        left = max(total - spent, math.ceil(total / 2))
+        return [left // starts + (number < left % starts) for number in range(starts)]
+
+    def _search(self, nearest: Nearest, rows: Tensor, point: Tensor, steps: int) -> None:
         incumbents, eot, centre = nearest.incumbents, nearest.incumbents.context.eot, nearest.centre[rows]
         wanted, loss = incumbents.labels[rows], margin
         if incumbents.targets is not None:
@@ -78,19 +94,20 @@ class Fmn:
         target = incumbents.target[rows]
         radius = torch.full_like(nearest.length[rows], torch.inf)
         found = radius  # the nearest success of this start, which another's must not hold back
-        for iteration in range(self.iterations):
+        reach = distance(point - centre, "L2")
+        for iteration in range(steps):
             value, gradient, logits = target.gradient(point, loss, wanted, draws=eot)
             gradient = inwards(gradient, point)
             fooled = nearest.fooled(logits, rows)
             nearest.record(point, rows, fooled)
-            gamma = _cosine(self.gamma, min(self.gamma, 1e-4), iteration / self.iterations)
+            gamma = _cosine(self.gamma, min(self.gamma, 1e-4), iteration / steps)
             # Until the first success the radius passes the linearised boundary; then it closes in from both sides.
             away = distance(point - centre, self.norm)
             boundary = away - value / dual_norm(gradient, self.norm).clamp_min(_TINY)
             found = torch.where(fooled, torch.minimum(found, away), found)
             outwards = torch.where(found.isfinite(), radius, boundary) * (1 + gamma)
             radius = torch.where(fooled, torch.minimum(radius * (1 - gamma), found), outwards)
-            length = _cosine(self.step, self.step / 100, iteration / self.iterations)
+            length = per_image(_cosine(self.step, self.step / 100, iteration / steps) * reach)
             point = project(point + length * steepest(gradient, "L2"), centre, norm=self.norm, eps=radius)
         nearest.record(point, rows, nearest.fooled(target(point, draws=eot), rows))
 
