@@ -40,27 +40,26 @@ def listening(environ: Mapping[str, str]) -> Hooks:
 class Hooks:
     """Tells plugins what happens.
 
-        Modules that do not load, or implement an event wrongly, are left out and reported by :meth:`checks`.
+    Modules that do not load, or implement an event wrongly, are left out and reported by :meth:`checks`.
 
-        Args:
-            index: whose ``hooks`` entries listen; the installed plugins by default.
-            observers: further objects or modules with hook implementations, of this process.
+    Args:
+        index: whose ``hooks`` entries listen; the installed plugins by default.
+        observers: further objects or modules with hook implementations, of this process.
 
-        Example:
-            >>> from mlvgm.plugins.hookspecs import hookimpl
-            >>> from mlvgm.plugins.imports import SHOW_CAUSE
-    from mlvgm.plugins.index import Index
-            >>> class Counter:
-            ...     units = 0
-            ...     @hookimpl
-            ...     def mlvgm_unit_done(self, record):
-            ...         self.units += 1
-            >>> counter = Counter()
-            >>> hooks = Hooks(Index(), observers=[counter])
-            >>> hooks.tell("mlvgm_unit_done", run=None, record={})
-            []
-            >>> counter.units
-            1
+    Example:
+        >>> from mlvgm.plugins.hookspecs import hookimpl
+        >>> from mlvgm.plugins.index import Index
+        >>> class Counter:
+        ...     units = 0
+        ...     @hookimpl
+        ...     def mlvgm_unit_done(self, record):
+        ...         self.units += 1
+        >>> counter = Counter()
+        >>> hooks = Hooks(Index(), observers=[counter])
+        >>> hooks.tell("mlvgm_unit_done", run=None, record={})
+        []
+        >>> counter.units
+        1
     """
 
     def __init__(self, index: Index | None = None, *, observers: Iterable[object] = ()) -> None:
