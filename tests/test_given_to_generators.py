@@ -74,6 +74,9 @@ def test_images_of_an_encoder() -> None:
         with pytest.raises(InputError, match=words):
             encoding.encode(bad)
     noise = encoding.draw_noise(Keys.of(seed=0, purpose="p", samples=range(2)))
+    for bad in ((images, noise), (encoding.encode(images), images), (encoding.encode(images), None)):
+        with pytest.raises(InputError, match=r"nvae blends .*, got (Tensor|NoneType)"):
+            encoding.blend(*bad, [0.5] * len(encoding.latents))
     short = replace(noise, source=noise.source[:-1])
     with pytest.raises(InputError, match="latents, the noise has"):
         encoding.blend(encoding.encode(images), short, [0.5] * len(encoding.latents))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,6 +86,27 @@ def test_only_images_are_attacked_or_judged(name: str) -> None:
     for door in (check_images, Defence(Two()), lambda given: run_attack(Defence(Two()), fgsm, given, labels)):
         with pytest.raises(InputError, match=words):
             door(images)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"labels": torch.zeros(4)}, "labels: expected an int64 tensor, got torch.float32"),
+        ({"labels": [0, 1, 0, 1]}, "labels: expected an int64 tensor, got list"),
+        ({"defence": Two()}, "expected a Defence, got Two"),
+        ({"attack": "fgsm"}, "expected an attack, got str"),
+    ],
+)
+def test_what_an_attack_is_run_with(change: dict[str, Any], words: str) -> None:
+    pytest.importorskip("mlvgm_robust")
+    from mlvgm.api import load
+
+    given = {"defence": Defence(Two()), "attack": load("attacks/fgsm"), "images": IMAGES}
+    given["labels"] = torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(InputError, match=words):
+        run_attack(**(given | change))
+    with pytest.raises(InputError, match="draws must be at least 1, got -1"):
+        Target(Defence(Two()), samples=range(4))(IMAGES, draws=-1)
 
 
 def noise() -> Noise:

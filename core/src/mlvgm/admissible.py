@@ -21,8 +21,11 @@ def check_labels(labels: Tensor, images: Tensor, *, classes: int) -> None:
     """Refuse labels that are not one class for each image.
 
     Raises:
-        InputError: wrong shape or range.
+        InputError: wrong type, shape or range.
     """
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64:
+        came = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
+        raise InputError(f"labels: expected an int64 tensor, got {came}", hint="make one with torch.as_tensor(labels)")
     if labels.shape != (len(images),):
         raise InputError(f"{len(images)} images, labels of shape {tuple(labels.shape)}")
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:

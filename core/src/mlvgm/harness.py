@@ -174,6 +174,12 @@ def run_attack(
     """
     protocol = protocol or Protocol()
     ids = list(range(len(images))) if samples is None else list(samples)
+    if not isinstance(defence, Defence):
+        hint = "mlvgm.Defence(classifier) is one of a classifier"
+        raise InputError(f"expected a Defence, got {type(defence).__name__}", hint=hint)
+    if not callable(attack) or not hasattr(attack, "info"):
+        hint = 'mlvgm.load("attacks/NAME") builds one'
+        raise InputError(f"expected an attack, got {type(attack).__name__}", hint=hint)
     info = attack.info
     check_images(images)
     check_attackable(defence, info, gradient=protocol.gradient)

@@ -83,8 +83,12 @@ def check_blend(
 
     Raises:
         ConfigError: the number or range of ``alphas``.
-        InputError: rows of ``source`` or ``alphas`` do not belong to those of ``encoding``.
+        InputError: something else than encodings and noise, or rows of ``source`` or ``alphas`` do not belong to those
+            of ``encoding``.
     """
+    for what, given in (("an encoding of images", encoding), ("noise or an encoding", source)):
+        if hasattr(given, "ndim") or not hasattr(given, "__len__"):  # images themselves, or nothing
+            raise InputError(f"{name} blends {what}, got {type(given).__name__}", hint="encode makes one from images")
     if len(encoding) == 0 or len(source) % len(encoding):
         raise InputError(
             f"{len(source)} rows of noise for {len(encoding)} encoded images",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mlvgm.defence import Backward, Defence
+from mlvgm.errors import InputError
 from mlvgm.given import check_batch
 from mlvgm.noise import Keys, row_numbers
 from mlvgm.protocols.attack import Gradient
@@ -120,6 +121,8 @@ class Target(nn.Module):
     def _next_keys(self, images: Tensor, draws: int, purpose: str = "") -> Keys:
         """Keys of the next ``draws`` draws of each image, image-major."""
         check_batch(images)
+        if draws < 1:
+            raise InputError(f"draws must be at least 1, got {draws}")
         count = len(images)
         if count == len(self):
             samples = [self._keys.rows[row][0] for row in self._rows]

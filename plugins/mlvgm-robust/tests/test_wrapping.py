@@ -113,9 +113,11 @@ def test_noise_that_the_attacker_knows_follows_the_image(purifier: nn.Module | N
     ("module", "options", "error", "words"),
     [
         (linear(), {}, ConfigError, "how many classes there are is not known"),
-        (linear(), {"classes": 1}, ConfigError, "at least 2 classes"),
+        (linear(), {"classes": 1}, ConfigError, "classes must be a whole number of at least 2, came 1"),
+        (linear(), {"classes": True}, ConfigError, "classes must be a whole number of at least 2, came True"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(16, 1)), {"images": IMAGES}, ConfigError, "at least 2 classes"),
         (linear(), {"classes": 4, "images": IMAGES}, InputError, r"expected logits \(4, 4\) from Sequential"),
-        (linear(), {"classes": 3, "votes": 0}, ConfigError, "votes must be at least 1, came 0"),
+        (linear(), {"classes": 3, "votes": 0}, ConfigError, "votes must be a whole number of at least 1, came 0"),
         (lambda images: images, {"classes": 3}, InputError, "expected an nn.Module, came function"),
         (linear(), {"images": IMAGES * 255}, InputError, r"expected values in \[0, 1\]"),
         (linear(), {"images": IMAGES, "purifier": Shrink()}, InputError, "a purifier keeps the shape of its images"),

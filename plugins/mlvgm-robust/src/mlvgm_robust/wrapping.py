@@ -118,8 +118,9 @@ def wrap(
         >>> mlvgm.run_attack(defence, attack, images, labels).robust.right.shape
         torch.Size([4])
     """
-    if votes < 1:
-        raise ConfigError(f"votes must be at least 1, came {votes}")
+    for what, number, least in (("votes", votes, 1), ("classes", 2 if classes is None else classes, 2)):
+        if type(number) is not int or number < least:
+            raise ConfigError(f"{what} must be a whole number of at least {least}, came {number!r}")
     if images is not None:
         check_images(images)
     classifier = _classifier(module, classes, images)
@@ -133,7 +134,7 @@ def wrap(
 def _classifier(module: nn.Module, classes: int | None, images: Tensor | None) -> ModuleClassifier:
     name = _named(module)
     if images is not None:
-        return ModuleClassifier(module, classes=classes or 0, name=name).try_on(images, classes=classes)
+        return ModuleClassifier(module, classes=classes or 2, name=name).try_on(images, classes=classes)
     if classes is None:
         raise ConfigError("how many classes there are is not known", hint="give classes=, or images= to try it on")
     return ModuleClassifier(module, classes=classes, nature=Nature(classes, **_UNTRIED), name=name)
