@@ -23,8 +23,9 @@ from mlvgm.plugins.load import build
 from mlvgm.weights import load as loading
 from mlvgm.weights.container import read_container
 from mlvgm.weights.convert import recognise
-from mlvgm.weights.file import WeightsFile, write_weights
+from mlvgm.weights.file import WeightsFile, read_weights, write_weights
 from mlvgm.weights.options import read_options
+from mlvgm.weights.shipped import all_shipped, shipped_file
 from published_layouts import GOLDEN, LAYOUTS, Layout
 
 GIANTS: list[Any] = [10**7, 2**31, -(10**12), 10**30, [10**7, 3, 2], [[10**9]], [1] * 20_000]
@@ -108,28 +109,42 @@ class Family:
         return sum(tensor.numel() for tensor in self.file.tensors.values())
 
 
-# One for each kind of architecture, encoders included.
-KINDS = ("StyleGAN2-ADA pickle", "e4e", "Style-Transformer", "StyleGAN3", "BigGAN", "BigGAN-deep", "VDVAE")
+# One for each kind of architecture: published layouts by name, and shipped weights of those that no layout is of.
+PUBLISHED = (
+    "StyleGAN2-ADA pickle", "e4e", "Style-Transformer", "StyleGAN3", "BigGAN", "BigGAN-deep", "VDVAE",
+    "NVAE, NVlabs, flows",
+)  # fmt: skip
+SHIPPED = ("generators/stylegan2/shapes", "generators/biggan/fashion-mnist", "generators/nvae/clean")
+PURIFIERS = ("purifiers/a-vae/fashion-mnist", "purifiers/nd-vae/fashion-mnist")
 
 
-@pytest.fixture(scope="module", params=[*KINDS, "NVAE, NVlabs, flows"])
+@pytest.fixture(scope="module", params=[*PUBLISHED, *SHIPPED, *PURIFIERS])
 def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Family:
-    layout: Layout = LAYOUTS[request.param]
-    folder = tmp_path_factory.mktemp("hostile")
-    options = read_options(GOLDEN / layout.options if layout.options else None)
-    _, found = recognise(read_container(layout.source(folder), options=options), layout.generator, Index.installed())
-    path = folder / "weights.safetensors"
-
-    good = WeightsFile(found.format, found.architecture, found.tensors)
+    path = tmp_path_factory.mktemp("hostile") / "weights.safetensors"
+    kind, name, good = _published(request.param, path.parent) if request.param in PUBLISHED else _own(request.param)
     write_weights(path, good)
 
     def load(architecture: str) -> object:
         # The file is read once, the architecture is another each time.
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loading, "read_weights", lambda _: replace(good, architecture=architecture))
-            return build("generators", layout.generator, {"weights": str(path)})
+            parts = {"generator": None} if kind == "purifiers" else {}
+            return build(kind, name, {"weights": str(path)}, **parts)
 
     return Family(good, load)
+
+
+def _published(name: str, folder: Path) -> tuple[str, str, WeightsFile]:
+    layout: Layout = LAYOUTS[name]
+    options = read_options(GOLDEN / layout.options if layout.options else None)
+    _, found = recognise(read_container(layout.source(folder), options=options), layout.generator, Index.installed())
+    return "generators", layout.generator, WeightsFile(found.format, found.architecture, found.tensors)
+
+
+def _own(name: str) -> tuple[str, str, WeightsFile]:
+    (shipped,) = (weights for weights in all_shipped(Index.installed()) if weights.name == name)
+    with shipped_file(shipped.weights) as path:
+        return shipped.entry.kind, shipped.entry.name, read_weights(path)
 
 
 def test_giant_numbers_and_lists_make_nothing(family: Family) -> None:
@@ -181,12 +196,7 @@ def test_what_is_no_architecture_at_all(text: str, tmp_path: Path) -> None:
 
 
 def test_the_command_refuses_them_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import mlvgm_nvae
-    from mlvgm.weights.file import read_weights
-    from mlvgm.weights.shipped import shipped_file
-
-    with shipped_file(mlvgm_nvae.nvae.weights[0]) as source:
-        good = read_weights(source)
+    _, _, good = _own("generators/nvae/clean")
     architecture = json.loads(good.architecture) | {"groups": [10_000_000, 3, 2]}
     path = tmp_path / "hostile.safetensors"
     write_weights(path, WeightsFile(good.format, json.dumps(architecture), good.tensors))

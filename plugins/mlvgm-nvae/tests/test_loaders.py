@@ -279,7 +279,10 @@ def test_one_rule_chooses_the_statistics(
     path, made = tmp_path / "training.pt", tmp_path / "made.safetensors"
     torch.save({"configuration": {}, **{names[name]: shifted(state, by) for name, by in held.items()}}, path)
     options = {} if given is None else {"temperature": given}
-    to_file(path, made, options=options)
+    said = to_file(path, made, options=options).layout
+    if len(held) > 1:
+        taken = "trained statistics" if expected == 0 else f"statistics of temperature {given or 0.6:g}"
+        assert said == f"SerezD/NVAE-from-scratch ({taken})"
     reference = state["postprocessing_block.block_0.cell_1.residual.0.running_mean"] + expected
     for model in (load_weights(str(path), **options), load_weights(str(made))):
         close(statistics_of(model), reference)

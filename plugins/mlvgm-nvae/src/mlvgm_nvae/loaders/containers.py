@@ -58,7 +58,9 @@ def convert(container: Container) -> Converted | None:
         reason = f"no tensor {error}" if isinstance(error, KeyError) else error
         raise InputError(f"{container.path}: incomplete or unsupported NVAE checkpoint: {reason}") from error
     tensors = _completed(architecture, tensors, container.path)
-    return Converted(FORMAT, architecture.model_dump_json(), tensors, layout.LAYOUT)
+    chosen = f"statistics of temperature {temperature:g}" if wanted != _TRAINED else "trained statistics"
+    name = f"{layout.LAYOUT} ({chosen})" if reestimated else layout.LAYOUT
+    return Converted(FORMAT, architecture.model_dump_json(), tensors, name)
 
 
 def _temperatures(content: Mapping[str, object]) -> dict[float, str]:
