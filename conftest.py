@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import tolerance
 from jitter import jitter
@@ -22,6 +23,8 @@ def pytest_configure() -> None:
     """Nothing of the caller's terminal and settings reaches the tests, nor the processes they start."""
     for name in [name for name in os.environ if name in ("COLUMNS", "FORCE_COLOR") or name.startswith("MLVGM_SET_")]:
         del os.environ[name]
+    settings.register_profile("here", database=None)  # nothing is written into the checkout
+    settings.load_profile("here")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
