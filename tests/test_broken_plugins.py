@@ -95,15 +95,16 @@ def test_a_run_that_uses_it_ends_in_one_message(run: Run, name: str, tmp_path: P
         arguments += ["--attack", "fgsm"]
     if broken.kind not in ("purifiers", "generators"):
         arguments += ["--purifier", "none"]
+    if broken.when == "info":
+        code, out, err = run(*RUN, *arguments, "--dry-run")
+        assert (code, out) == (2, "") and broken.said in err and f"third-{name} 1.0" in err
+        return
     code, out, err = run(*RUN, *arguments)
     (message,) = (line for line in err.splitlines() if line.startswith("error: "))
     assert (code, out) == (2, "")
     if name != "no-weights":  # its factory is asked before the file
         assert broken.said in message
     assert not list(tmp_path.glob("runs/*/records.jsonl"))
-    if broken.when == "info":
-        code, _, err = run(*RUN, *arguments, "--dry-run")
-        assert code == 2 and broken.said in err
 
 
 def test_a_run_goes_on_without_hooks_that_fail_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,3 +159,25 @@ def test_what_fails_after_a_unit_is_kept_and_goes_on(run: Run, everything: Path,
     code, _, err = run("runs", "resume", "out", "--quiet")
     assert code == 0 and len((tmp_path / "out/records.jsonl").read_text().splitlines()) == 2
     source.write_text(good)
+
+
+def test_an_attack_that_is_no_dataclass_can_be_audited(run: Run, everything: Path) -> None:
+    source = everything / "broken_none_parts.py"
+    bad = source.read_text()
+    source.write_text(
+        bad.replace("return None", "return (images + self.eps / 32).clamp(0, 1)")
+        .replace("class Attack:", "class Attack:\n    def __init__(self, config): self.eps = config.eps")
+        .replace(
+            'info = AttackInfo("mine", "L2", 1.0)', 'info = property(lambda self: AttackInfo("mine", "L2", self.eps))'
+        )
+        .replace("return Attack()", "return Attack(config)")
+    )
+    sys.modules.pop("broken_none_parts", None)
+    _, out, _ = run(
+        *("audit", "--purifier", "none", "--attack", "none", "-n", "4", "--quiet", "--json"),
+        *("--only", "control.null", "--only", "sanity.eps", "--only", "sanity.iterations"),
+    )
+    findings = {finding["check"]: finding for finding in json.loads(out)["findings"]}
+    source.write_text(bad)
+    assert findings["control.null"]["status"] != "not run" and findings["sanity.eps"]["status"] != "not run"
+    assert "has no option of iterations, queries, steps" in findings["sanity.iterations"]["evidence"]

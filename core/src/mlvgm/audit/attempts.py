@@ -213,7 +213,7 @@ def _same(one: Any, other: Any) -> bool:
     if type(one) is not type(other) or isinstance(one, Tensor):
         return False
     if is_dataclass(one):
-        return all(_same(getattr(one, each.name), getattr(other, each.name)) for each in fields(one))
+        return all(_same(getattr(one, each.name), getattr(other, each.name)) for each in fields(one) if each.compare)
     if isinstance(one, (tuple, list)):
         return len(one) == len(other) and all(map(_same, one, other))
     return isinstance(one, (str, int, float, range)) and bool(one == other)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mlvgm.admissible import check_attackable
 from mlvgm.audit.attempts import AuditContext
+from mlvgm.audit.configured import configured_attack
 from mlvgm.audit.imported import imported_defence, untouched
 from mlvgm.audit.verdict import UNUSABLE
 from mlvgm.defence import Defence
@@ -181,9 +182,10 @@ def build_subject(resolved: ResolvedConfig, *, target: str | None, classifier: b
         protocol = protocol_of(config)
         if inside is None and type(defence) is Defence:
             inside = defence.classifier
+    named = config.attacks[0].attack
     subject = Subject(
         defence,
-        attack,
+        configured_attack(attack, named.name, named.options),
         images,
         labels,
         samples,

@@ -179,7 +179,7 @@ def effort(attack: Attack) -> str:
 
 
 def adjusted(attack: Attack, **options: Any) -> Attack:
-    """The same attack with other options.
+    """The same attack with other options: by its ``with_options``, or a copy of the dataclass that it is.
 
     Raises:
         NotRun: it does not have one of them.
@@ -187,13 +187,14 @@ def adjusted(attack: Attack, **options: Any) -> Attack:
     missing = sorted(set(options) - _options(attack))
     if missing:
         raise NotRun(f"attack '{attack.info.name}' has no option '{missing[0]}'")
-    return cast("Attack", replace(cast("Any", attack), **options))
+    again = getattr(attack, "with_options", None)
+    return cast("Attack", replace(cast("Any", attack), **options) if again is None else again(**options))
 
 
 def _options(attack: Attack) -> set[str]:
-    if not is_dataclass(attack):
-        return set()
-    return {each.name for each in fields(attack)}
+    if hasattr(attack, "with_options"):
+        return set(dict(cast("Any", attack).options))
+    return {each.name for each in fields(attack)} if is_dataclass(attack) else set()
 
 
 class Check(Protocol):
