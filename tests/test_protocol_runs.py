@@ -105,7 +105,7 @@ def test_rigorous_ends_in_an_audit_of_the_first_defence(
     card = json.loads((folder / "audit" / "audit.json").read_text())
     assert card["verdict"] in printed.err and card["believable"] is (code == 0)
     assert card["findings"][0]["evidence"] == "of 4 images under fgsm" and "none under fgsm" in card["subject"]
-    assert ("error: not believable: says" in printed.err) == (code == 1)
+    assert (json.dumps({"error": "not believable: says", "hint": None, "exit": 1}) in printed.err) == (code == 1)
 
 
 def test_slips_are_one_sentence() -> None:

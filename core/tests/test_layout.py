@@ -61,6 +61,12 @@ def test_no_word_is_broken_and_none_is_lost(text: str, width: int) -> None:
     assert [word for line in lines for word in line.split()] == text.split()
 
 
+def test_long_and_hyphenated_words_stay_whole() -> None:
+    names = ["published-carlini-wagner", "/a/path/of/many/folders/that/is/longer/than/the/line", "fgsm"]
+    lines = wrapped(" ".join(names), 30)
+    assert [word for line in lines for word in line.split()] == names
+
+
 def test_titles_stand_once_and_lines_are_indented_below_their_text() -> None:
     lines = titled({"data": "one two three four five six seven", "gradient path": "a\nb"}, 40)
     assert lines == [

@@ -43,13 +43,14 @@ def test_the_time_left_is_what_units_of_a_kind_have_taken() -> None:
     assert pace.fraction == pytest.approx(0.5) and pace.left == pytest.approx(0.5 * 56)
     clock.now = 16.0
     pace.see(Progress(TODO, 2, counts=counts[2]))
+    assert pace.left == pytest.approx(0.5 * 48)
     clock.now = 20.0
     pace.see(Progress(TODO, 3, counts=counts[3]))
-    clock.now = 21.0
+    clock.now, counts[3].forwards = 21.0, 160
     pace.see(Progress(TODO, 4, counts=counts[4]))
     assert pace.left == pytest.approx((16 + 8) / 16)  # of the fast defence, by its own pace
     counts[4].forwards = 10**9
-    assert pace.fraction < 1
+    assert 0 < pace.fraction < 1
     pace.see(Progress(TODO, 6))
     assert pace.left == 0 and pace.fraction == 0
 

@@ -116,10 +116,13 @@ def prepare_and_run(chosen: Any, *, out: Path | None, dry_run: bool, json_output
         RunDirectory(out).check_free()
     hooks = listening(os.environ)
     resolved = resolve(chosen, threads=default_threads(os.environ))
+    before = purify_plan(resolved.config)
+    if shown:
+        print_plan(before)
     data, samples = build_data(resolved.config)
     plan = purify_plan(resolved.config, data=data.info, images=len(samples))
     if shown:
-        print_plan(plan)
+        print_plan({title: text for title, text in plan.items() if before.get(title) != text})
     check_device(resolved.config.device)
     check_attacks(resolved.config)
     if not dry_run:

@@ -69,30 +69,28 @@ class Pace:
     @property
     def fraction(self) -> float:
         """Share of the unit at work that is done; 0 while nobody knows what such units spend."""
-        unit, kind = self._at_work()
-        if unit is None or kind is None or not kind.passes:
+        progress = self.progress  # another thread may look while this one goes on
+        if progress is None or progress.done >= len(progress.todo):
             return 0.0
-        assert self.progress is not None
-        spent = self.progress.counts.forwards + self.progress.counts.backwards
+        unit = progress.todo[progress.done]
+        kind = self._kinds.get((unit.label, unit.attack))
+        if kind is None or not kind.passes:
+            return 0.0
+        spent = progress.counts.forwards + progress.counts.backwards
         return min(spent / (kind.passes * len(unit.samples) / kind.images), _NEARLY)
 
     @property
     def left(self) -> float | None:
         """Seconds that are left; None while no unit is done."""
-        if self.progress is None or not self._kinds:
+        progress = self.progress
+        if progress is None or not self._kinds:
             return None
-        remaining = self.progress.todo[self.progress.done :]
+        remaining = progress.todo[progress.done :]
         if not remaining:
             return 0.0
         first, *others = (self._expected(unit) for unit in remaining)
         fraction, gone = self.fraction, self._clock() - self._begun
         return sum(others) + (first * (1 - fraction) if fraction else max(first - gone, 0.0))
-
-    def _at_work(self) -> tuple[Unit | None, _Kind | None]:
-        if self.progress is None or self.progress.done >= len(self.progress.todo):
-            return None, None
-        unit = self.progress.todo[self.progress.done]
-        return unit, self._kinds.get((unit.label, unit.attack))
 
     def _expected(self, unit: Unit) -> float:
         own = self._kinds.get((unit.label, unit.attack))

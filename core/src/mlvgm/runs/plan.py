@@ -30,8 +30,8 @@ _PATHS: Mapping[tuple[Path, ...], str] = {
 def purify_plan(
     config: PurifyConfig,
     *,
-    data: DataInfo,
-    images: int,
+    data: DataInfo | None = None,
+    images: int | None = None,
     loaded: bool = False,
     classifiers: Mapping[str, Classifier] | None = None,
 ) -> dict[str, str]:
@@ -39,15 +39,16 @@ def purify_plan(
 
     Args:
         config: the resolved configuration.
-        data: the data set.
+        data: the data set, once it has been looked at; nothing is said of it before.
         images: how many of it are used.
         loaded: the generators are, so it is known which of them have an encoder.
         classifiers: by their configuration as JSON, if they are loaded, so it is known which of them are random.
     """
     resolved = [component(COMPONENTS[kind], named.name) for kind, named in config.components()]
+    images = config.limit if images is None else images
     return {
         "plugins": ", ".join(dict.fromkeys(f"{item.entry.distribution} {item.entry.version}" for item in resolved)),
-        "data": f"{data.name}, {config.split} split, first {images} images ({data.source}; licence {data.licence})",
+        **({} if data is None else {"data": _data(config, data, images)}),
         "weights": "; ".join(dict.fromkeys(line for item in _weights(config) for line in item)) or "none",
         "threat model": _grouped(_by_text(config, _threat)),
         "attack" if len(config.attacks) == 1 else "attacks": _attacks(config, images),
@@ -77,6 +78,10 @@ def _classifiers(config: PurifyConfig, loaded: Mapping[str, Classifier]) -> str:
         known += [] if nature is None or nature.differentiable else ["without gradients"]
         found[named.model_dump_json()] = ", ".join([named.name, *known])
     return "; ".join(found.values())
+
+
+def _data(config: PurifyConfig, data: DataInfo, images: int | None) -> str:
+    return f"{data.name}, {config.split} split, first {images} images ({data.source}; licence {data.licence})"
 
 
 def _unclamped(config: PurifyConfig) -> str:
@@ -169,7 +174,7 @@ def _by_text(config: PurifyConfig, text: Callable[[AttackRow], str]) -> dict[str
     return {said: list(names) for said, names in found.items()}
 
 
-def _attacks(config: PurifyConfig, images: int) -> str:
+def _attacks(config: PurifyConfig, images: int | None) -> str:
     """What each attack is; a line for those on the same part of the study, which is said once."""
     found: dict[str, dict[str, None]] = {"": {}}
     for row in config.attacks:
@@ -178,11 +183,11 @@ def _attacks(config: PurifyConfig, images: int) -> str:
     return "\n".join(share + "; ".join(attacks) for share, attacks in found.items() if attacks)
 
 
-def _share(row: AttackRow, images: int) -> str:
+def _share(row: AttackRow, images: int | None) -> str:
     """The part of the study that an attack is on; empty if that is all of it."""
     if row.limit is None:
         first = ""
-    elif row.limit <= images:
+    elif images is None or row.limit <= images:
         first = f"the first {row.limit} images"
     else:  # no error: a run that is to grow begins with fewer images than its attacks will have
         first = f"the first {row.limit} images (the limit has no effect: the run has {images})"
