@@ -124,8 +124,8 @@ def test_one_image_and_one_row(tmp_path: Path, changes: dict[str, Any], names: s
 
 
 def test_many_rows(whole: RunDirectory, tmp_path: Path) -> None:
-    """Forty defences: the chart has one line each, panels for a few, and every row stands in the tables."""
-    labels = [f"a defence with a rather long name, number {number:02}" for number in range(40)]
+    """Many defences: the chart has one line each, panels for a few, and every row stands in the tables."""
+    labels = [f"a defence with a rather long name, number {number:02}" for number in range(26)]
     rows = [{"label": label, "purifier": {"name": "none"}} for label in labels]
     config = toy_config(rows=rows)
     run = RunDirectory.create(tmp_path / "run", name="n", config="run: purify\n", environment={})
@@ -135,7 +135,8 @@ def test_many_rows(whole: RunDirectory, tmp_path: Path) -> None:
                 run.append(record | {"unit": f"{label}-{record['unit']}", "defence": label})
     part, page, _ = reported(run, config)
     chart, _ = part.images
-    assert "and 28 more" in chart.alt and "under the attack that leaves the least" in chart.caption
+    assert "and 14 more" in chart.alt and "under shift" in chart.alt and "under stay" not in chart.alt
+    assert "under the attack that leaves the least" in chart.caption
     assert all(label in page for label in labels)
     for image in part.images:
         width, height = (int.from_bytes(image.png[at : at + 4], "big") for at in (16, 20))
