@@ -76,9 +76,12 @@ def test_a_refused_candidate_shows_no_robustness() -> None:
 def test_a_ball_that_holds_every_image_is_a_slip(norm: str, largest: float) -> None:
     check_radius(AttackInfo("it", norm, largest), (3, 4, 4))  # type: ignore[arg-type]
     check_radius(AttackInfo("it", norm, None), (3, 4, 4))  # type: ignore[arg-type]
-    for eps in (1.01 * largest, 1e308, float("inf"), float("nan"), -0.1):
+    for eps in (1.01 * largest, 1e308):
         with pytest.raises(ConfigError, match="never farther apart"):
             check_radius(AttackInfo("it", norm, eps), (3, 4, 4))  # type: ignore[arg-type]
+    for eps in (float("inf"), float("nan"), -0.1):  # no attack says so of itself
+        with pytest.raises(ValueError, match="expected a finite radius"):
+            AttackInfo("it", norm, eps)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="never farther apart than 1"):
         run_attack(Defence(Brightness()), Shift(8.0, 0.1), images_at(torch.tensor([0.6])), torch.tensor([1]))
 
