@@ -118,7 +118,7 @@ def test_what_nothing_tells_is_required() -> None:
     given = json.loads(Options().config())
     for missing in (("layers",), ("eps",), ("layers", "eps")):
         options = {name: value for name, value in given.items() if name not in missing}
-        with pytest.raises(InputError, match=f"nothing in it tells? {' and '.join(missing)} "):
+        with pytest.raises(InputError, match=f"nor anything beside them tell {' and '.join(missing)} "):
             convert(Container(Path("x.bin"), checkpoint(Options()), options))
 
 

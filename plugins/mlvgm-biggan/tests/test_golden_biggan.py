@@ -190,5 +190,5 @@ def test_bigbigan_is_recognised_without_options(golden: Callable[[str], Path], t
         generator = mlvgm.load("generators/biggan", weights=str(path))
         assert generator.sampling.label == 0
         close(decode(generator, io["z"], generator.embed_classes(labels(io))), io["img"])
-    with pytest.raises(InputError, match="nothing in it tell BN_eps and SN_eps"):
+    with pytest.raises(InputError, match="nor anything beside them tell BN_eps and SN_eps"):
         mlvgm.load("generators/biggan", weights=str(unknown))

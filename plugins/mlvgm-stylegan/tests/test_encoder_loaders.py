@@ -289,7 +289,7 @@ def test_one_message_for_each_kind_of_broken_e4e(
     [
         ({"learn_in_w": True}, None, "learn_in_w, one style for all layers, is not supported"),
         ({"nhead": 5}, None, "5 heads do not divide 12 numbers"),
-        ({"nhead": None}, None, r"nothing in it tells nhead \(give it in a JSON or YAML file with --config"),
+        ({"nhead": None}, None, r"nor anything beside them tell nhead \(give it in a JSON or YAML file with --config"),
         ({"nhead": "many"}, None, "heads: Input should be a valid integer"),
         ({}, torch.zeros(6, 12), "latent_avg is of 6 layers, the generator has 10"),
         ({"input_resolution": 0}, None, "image.1: Input should be greater than or equal to 1"),

@@ -61,10 +61,10 @@ def require(options: Mapping[str, Any], names: Iterable[str], *, path: Path, pub
     """
     missing = [name for name in names if option(options, name) is None]
     if missing:
-        verb = "tells" if len(missing) == 1 else "tell"
+        them = "it" if len(missing) == 1 else "them"
         raise InputError(
-            f"{path}: nothing in it {verb} {' and '.join(missing)}",
-            hint=f"give it in a JSON or YAML file with --config, or --set generator.config=FILE; {published}",
+            f"{path}: neither its tensors nor anything beside them tell {' and '.join(missing)}",
+            hint=f"give {them} in a JSON or YAML file with --config, or --set generator.config=FILE; {published}",
         )
 
 
