@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mlvgm.admissible import check_candidates, check_radius
+from mlvgm.admissible import check_candidates, check_radius, perturbation_norm
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.given import check_images
@@ -43,6 +43,24 @@ def test_violations_are_refused_and_reported() -> None:
     levels = torch.tensor([0.6, 0.7])
     attacked = run_attack(Defence(Brightness()), Shift(eps=0.1, by=0.101), images_at(levels), torch.tensor([1, 1]))
     assert attacked.violations.all() and attacked.robust.right.all() and (attacked.norm == 0).all()
+
+
+def test_sizes_are_those_of_the_norm() -> None:
+    delta = torch.tensor([0.3, -0.4, 0.0, 0.0]).reshape(1, 1, 2, 2)
+    images = torch.full((1, 1, 2, 2), 0.5)
+    for norm, size in (("Linf", 0.4), ("L2", 0.5), ("L1", 0.7)):
+        assert float(perturbation_norm(images + delta, images, norm)) == pytest.approx(size)
+        for eps, refused in ((size * 0.99, True), (size * 1.01, False)):
+            outside = check_candidates(images + delta, images, AttackInfo("it", norm, eps))[1]  # type: ignore[arg-type]
+            assert outside.tolist() == [refused]
+
+
+def test_the_given_image_competes() -> None:
+    """An attack that turns a wrong decision into a right one has not defended the image."""
+    levels = torch.tensor([0.45])  # called 0, and 1 after the shift the wrong way
+    attacked = run_attack(Defence(Brightness()), Shift(0.1, -0.1), images_at(levels), torch.tensor([1]))
+    assert not attacked.clean.right.any() and not attacked.robust.right.any()
+    assert (attacked.norm == 0).all()
 
 
 def test_a_refused_candidate_shows_no_robustness() -> None:

@@ -52,7 +52,7 @@ def pairs(steps: int) -> list[Pair]:
         Pair("deepfool", "torchattacks:DeepFool", {"steps": 50}, deepfool),
         Pair("carlini-wagner", "foolbox:L2CarliniWagnerAttack", {"steps": steps, "binary_search_steps": 5}, searches),
         Pair("carlini-wagner", "torchattacks:CW", {"steps": 5 * steps}, searches),
-        Pair("fmn", "foolbox:L2FMNAttack", {"steps": 2 * steps}, restarts),
+        Pair("fmn", "foolbox:DDNAttack", {"steps": 2 * steps}, restarts),
         Pair("apgd-ce", "torchattacks:APGD", {"steps": steps, "loss": "ce", **ball}, ({"iterations": steps, **ball},)),
         Pair("autoattack", "autoattack:official", budget, ({"parts": parts, **budget},)),
     ]

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mlvgm.errors import ConfigError, InputError
-from mlvgm.noise import Keys, normal
+from mlvgm.noise import Keys, Noise, normal
 from mlvgm_robust.purifiers import blur, mlvgm, noise, none
 from mlvgm_robust.purifiers.blur import gaussian_blur
 from mlvgm_robust.purifiers.noise import add_noise
@@ -80,6 +80,26 @@ def test_whole_pipeline_against_its_formula() -> None:
     mixed = torch.cat([z[0], 0.75 * z[1] + 0.25 * prior[1], 0.5 * z[2] + 0.5 * prior[2]], 1)
     expected = (0.5 + mixed @ purifier.generator.basis.T).unflatten(1, (3, 4, 4))
     close(purify(purifier, x, 3), expected)
+
+
+def test_each_latent_has_a_draw_of_its_own() -> None:
+    """Also from a generator that samples all of its latents from one."""
+    asked: list[bool | None] = []
+    generator = linear_generator()
+
+    class Tied(type(generator)):  # type: ignore[misc]
+        def draw_noise(self, keys: Keys, *, tied: bool | None = None) -> Noise:
+            asked.append(tied)
+            return generator.draw_noise(keys)
+
+    whole = Tied(generator.basis, generator.blocks, generator.image)
+    purify(mlvgm.build(mlvgm.MlvgmConfig(alphas="linear"), generator=whole), images(), 2)
+    assert asked == [False]
+
+
+def test_noise_alone_makes_a_purifier_random() -> None:
+    assert build(alphas="none", noise=0.5).stochastic and build(alphas="linear").stochastic
+    assert not build(alphas="none").stochastic
 
 
 def test_rows_of_noise_can_be_taken_apart() -> None:

@@ -235,7 +235,7 @@ class FmnConfig(NearestConfig):
         allow_inf_nan=False,
         description="first step's L2 length, in distances to the start; it falls as a cosine",
     )
-    gamma: float = Field(0.05, gt=0, lt=1, description="first relative change of the radius; it falls as a cosine")
+    gamma: float = Field(0.1, gt=0, lt=1, description="first relative change of the radius; it falls as a cosine")
     classes: int = Field(9, ge=1, description="boundaries to start across, likeliest first")
 
 

@@ -43,7 +43,7 @@ class Fmn:
         iterations: gradient steps, times restarts.
         restarts: starts at least.
         step: α_0, L2 length of the first step, in distances to the start; the last is a hundredth of it.
-        gamma: γ_0, relative change of the radius in the first step; the last is 1e-4.
+        gamma: γ_0, relative change of the radius in the first step, twice the published one; the last is 1e-4.
         classes: how many boundaries, those of the classes likeliest at the image, there are to start across.
         bisections: halvings of the way between image and success.
 
@@ -56,7 +56,7 @@ class Fmn:
     iterations: int = 100
     restarts: int = 3
     step: float = 2.0
-    gamma: float = 0.05
+    gamma: float = 0.1
     classes: int = 9
     bisections: int = 10
 
