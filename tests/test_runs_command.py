@@ -217,6 +217,12 @@ def test_a_dead_run_is_listed_as_dead(run: Path, capfd: pytest.CaptureFixture[st
     assert json.loads((run / "status.json").read_text())["state"] == "finished"
 
 
+def test_a_run_without_a_finished_unit(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (run / "records.jsonl").unlink()
+    assert call("runs", "show", run) == 0
+    assert capfd.readouterr().out == "no finished unit yet\nstate: finished\n"
+
+
 def test_listing_needs_no_torch(run: Path) -> None:
     code = "import sys; from mlvgm.cli.main import main\ntry: main(['runs', 'list'])\n"
     code += "finally: assert 'torch' not in sys.modules"

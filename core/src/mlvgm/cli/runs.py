@@ -69,7 +69,10 @@ def show(
     if json_output:
         emit_json(json_ready(result | {"run": str(run), "state": directory.state}))
         return
-    print_results(result)
+    if result["rows"]:
+        print_results(result)
+    else:
+        print("no finished unit yet")
     print(f"state: {directory.state}")
 
 
