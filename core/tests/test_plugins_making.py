@@ -85,6 +85,8 @@ def test_what_factories_make_is_an_instance_of_the_protocol() -> None:
 
         with pytest.raises(PluginError, match=f"its factory mine:build failed: {type(failing).__name__}"):
             made(build)
+    with pytest.raises(PluginError, match=r"plugin purifiers/mine of third-party 1\.0: .* returned an int without"):
+        made(lambda config: 3)
     with pytest.raises(InputError, match=r"^a file is missing$"):  # a plugin's own words are kept
 
         def refuse(config: object) -> None:
