@@ -16,7 +16,7 @@ help:
 	@echo "make demo       attack a classifier behind the NVAE defence, about five minutes on two cores"
 	@echo "make test       ruff, mypy and the test suite"
 	@echo "make test-slow  the tests that take minutes"
-	@echo "make test-portable  the numerical tests with other processors' rounding, nine minutes on two cores"
+	@echo "make test-portable  the numerical tests with other processors' rounding, about ten minutes on two idle cores"
 	@echo "make mutation   how many wrong versions of the project the fast tests notice; half an hour on two cores"
 	@echo "make coverage   which lines the fast tests run"
 	@echo "make lint       ruff and mypy"
