@@ -85,6 +85,19 @@ def test_a_refused_candidate_shows_no_robustness() -> None:
     both = point_wise(outcomes, norm="Linf", eps=0.25)
     assert both.right.tolist() == honest["robust"] == [False, False, True, True]
     assert both.attacks[1:] == ("honest",) * 3
+    far = Outcome.of([honest | {"attack": "far", "eps": None, "norm": [9.0] * 4}])  # nothing within the radius
+    assert point_wise([outcomes[0], far], norm="Linf", eps=0.25).right.tolist() == honest["clean"]
+
+
+def test_given_and_adversarial_images_are_scored_on_streams_of_their_own_and_all_votes_count() -> None:
+    levels = torch.full((64,), 0.45)
+    defence = Defence(Brightness(), Additive(0.3), votes=50)
+    attacked = run_attack(defence, Shift(0.0, 0.0), images_at(levels), torch.zeros(64, dtype=torch.long))
+    assert not torch.equal(attacked.clean.single, attacked.robust.single)
+    few = run_attack(
+        defence, Shift(0.0, 0.0), images_at(levels), torch.zeros(64, dtype=torch.long), protocol=Protocol(score=2)
+    )
+    assert torch.equal(few.clean.single, attacked.clean.single)  # 50 draws decide, however few are asked for
 
 
 @pytest.mark.parametrize(

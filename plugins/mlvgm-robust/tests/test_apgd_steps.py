@@ -13,6 +13,7 @@ from mlvgm_robust.attacks import apgd
 from mlvgm_robust.attacks.apgd import Ascent, checkpoints, halve_stalled
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.fab_t import FabT
+from mlvgm_robust.attacks.geometry import distance
 from mlvgm_robust.attacks.incumbents import Incumbents
 from mlvgm_robust.purifiers.noise import AddNoise
 
@@ -84,9 +85,12 @@ def test_the_best_loss_is_drawn_again_after_it_was_offered(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
 def test_fab_hands_over_nothing_beyond_the_radius(norm: str) -> None:
-    """Images 0.5 % beyond it: what the harness would refuse is no candidate."""
+    """What it finds 0.5 % beyond the radius, the harness would refuse: that is no candidate."""
     model, x, y = linear_problem(classes=3, images=8, shape=(3, 4, 4), seed=2)
-    exact = model.distances(x, y, dual=1.0 if norm == "Linf" else 2.0)
+    wide = run(FabT(norm, 1.0, iterations=10), Defence(model), x, y)  # type: ignore[arg-type]
+    length = distance(wide - x, norm)  # type: ignore[arg-type]
     for i in range(len(x)):
-        attack = FabT(norm, float(exact[i]) * 0.995, iterations=10)  # type: ignore[arg-type]
-        assert torch.equal(run(attack, Defence(model), x[[i]], y[[i]]), x[[i]])
+        for share, moves in ((0.995, False), (1.001, True)):
+            attack = FabT(norm, share * float(length[i]), iterations=10)  # type: ignore[arg-type]
+            found = run(attack, Defence(model), x[[i]], y[[i]])
+            assert torch.equal(found, x[[i]]) is not moves
