@@ -46,6 +46,14 @@ class NoiseInTheBox(Behind):
         return (images + 0.2 * torch.randn_like(images)).clamp(0, 1)
 
 
+class OnceACall(Behind):
+    """One random shift and brightness for all images of a call."""
+
+    def purify(self, images: Tensor) -> Tensor:
+        shift = torch.randint(-1, 2, (2,)).tolist()
+        return images.roll(shift, (2, 3)) + 0.05 * torch.randn(1)
+
+
 class Ensemble(Behind):
     """Mean logits of the classifier, of the robust one, and of a blurred view."""
 

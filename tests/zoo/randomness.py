@@ -11,14 +11,6 @@ from torch import Tensor
 from zoo.base import Behind, blurred, classifier, per_image
 
 
-class OnceACall(Behind):
-    """One random shift for the whole batch: draws of one call are all the same."""
-
-    def purify(self, images: Tensor) -> Tensor:
-        shift = torch.randint(-4, 5, (2,)).tolist()
-        return images.roll(shift, (2, 3)) + 0.2 * torch.randn(1)
-
-
 class PrivateGenerator(Behind):
     """Noise from a generator of its own, which nobody can replay."""
 
@@ -61,16 +53,6 @@ class LoudUnderGradients(Behind):
 
     def purify(self, images: Tensor) -> Tensor:
         return images + 2 * torch.randn_like(images) if images.requires_grad else images
-
-
-class QuietWhenRepeated(Behind):
-    """Sees that it is asked for several draws of an image, and then gives all of them the same noise."""
-
-    def purify(self, images: Tensor) -> Tensor:
-        noise = 0.3 * torch.randn_like(images)
-        first = images.detach().flatten(1)
-        same = (first[:, None] == first).all(2).to(images).argmax(1)
-        return images + noise[same]
 
 
 class QuietAlone(Behind):

@@ -32,7 +32,8 @@ class EotConvergedConfig(CheckConfig):
 class EotConverged:
     """Two gradients from independent draws point the same way, and twice the draws break no more images.
 
-    The default of 0.3 and the doubling follow the practice around EoT-PGD (Lee & Kim, arXiv 2308.16258).
+    The default of 0.3 and the doubling follow the practice around EoT-PGD (Lee & Kim, arXiv 2308.16258). Gradients that
+    agree less lead nowhere in particular, so that what still stands after them is no evidence.
     """
 
     config: EotConvergedConfig = field(default_factory=EotConvergedConfig)
@@ -55,11 +56,14 @@ class EotConverged:
             moved = difference.fall > self.config.margin and difference.p < LIKELY
             tested = f", p = {difference.p:.2g}; {counts('a fall', self.config.margin)}"
         figures = ", ".join(f"{estimate(attempt.right)} with {eot} draws" for eot, attempt in curve.items())
+        own = curve[subject.protocol.eot].right
+        lost = cosine < self.config.cosine and float(own.mean()) > 1 / subject.defence.classes
         return self.info.finding(
-            "warn" if moved or cosine < self.config.cosine else "pass",
+            "no power" if lost else "warn" if moved else "pass",
             f"two gradients of {subject.protocol.eot} draws have mean cosine {cosine:.2f} over {len(subject)} images, "
             f"at least {self.config.cosine:g} is wanted; robust accuracy {figures}{tested}"
-            + ("; more draws are needed" if moved or cosine < self.config.cosine else ""),
+            + ("; an attack that follows such noise could hardly break anything" if lost else "")
+            + ("; more draws are needed" if moved or lost else ""),
             cosine=cosine,
             robust=robust,
         )

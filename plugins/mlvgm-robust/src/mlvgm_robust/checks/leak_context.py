@@ -56,9 +56,7 @@ class LeakContext:
         if len(subject) < 2:
             raise NotRun("a single image has no others around it")
         made = context.attempt(whole).attacked.images[: len(subject)]
-        exact = not subject.defence.stochastic or (
-            subject.replayable and not isinstance(subject.defence.purifier, WholeModule)
-        )
+        exact = not subject.defence.stochastic or (subject.replayable and not _has_modules_noise(subject.defence))
         changed = [
             f"{way}, on {where} ({how})"
             for where, images in (("the images", subject.images), ("what the attack made of them", made))
@@ -128,6 +126,11 @@ def _alike(one: Tensor, other: Tensor, *, seed: int) -> float:
     shifts = (first.mean(2) - second.mean(2)).square().sum(0)
     spreads = (first.std(2).clamp_min(1e-3).log() - second.std(2).clamp_min(1e-3).log()).square().sum(0)
     return min(float((found >= found[0] * (1 - 1e-9)).double().mean()) for found in (shifts, spreads))
+
+
+def _has_modules_noise(defence: Defence) -> bool:
+    """Other people's modules draw for whole batches: their noise does not follow an image into another one."""
+    return any(hasattr(part, "alone") and part.stochastic for part in (defence.purifier, defence.classifier))
 
 
 def _in_one_call(defence: Defence) -> Defence:
