@@ -10,13 +10,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The tests' models are small: more threads cost more than they give, and change last digits.
 test test-slow: export OMP_NUM_THREADS := 1
 
-.PHONY: help demo test test-slow test-portable mutation coverage lint bench data release-check clean
+.PHONY: help demo test test-slow test-portable zoo mutation coverage lint bench data release-check clean
 
 help:
 	@echo "make demo       attack a classifier behind the NVAE defence, about five minutes on two cores"
 	@echo "make test       ruff, mypy and the test suite"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make test-portable  the numerical tests with other processors' rounding, about ten minutes on two idle cores"
+	@echo "make zoo        audits of flawed and honest defences, an hour on two cores; none of the flawed is to be believed"
 	@echo "make mutation   how many wrong versions of the project the fast tests notice; half an hour on two cores"
 	@echo "make coverage   which lines the fast tests run"
 	@echo "make lint       ruff and mypy"
@@ -45,6 +46,10 @@ test-portable: $(VENV)/developing
 	env $(AS_IT_IS) OMP_NUM_THREADS=2 MKL_CBWR=COMPATIBLE $(NUMERICAL) --jitter 0
 	env $(AS_IT_IS) OMP_NUM_THREADS=2 $(WITHOUT_AVX) $(NUMERICAL) --jitter 1
 	env $(AS_IT_IS) OMP_NUM_THREADS=1 MKL_CBWR=COMPATIBLE $(WITHOUT_AVX) $(NUMERICAL) --jitter 2
+
+zoo: export OMP_NUM_THREADS := 1
+zoo: $(VENV)/developing
+	cd tests && ../$(BIN)/python -m zoo.run -n 64
 
 mutation: $(VENV)/developing
 	$(BIN)/python tests/mutants/mutation.py
