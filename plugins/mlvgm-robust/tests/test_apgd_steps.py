@@ -13,7 +13,7 @@ from mlvgm_robust.attacks import apgd
 from mlvgm_robust.attacks.apgd import Ascent, checkpoints, halve_stalled
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.fab_t import FabT
-from mlvgm_robust.attacks.geometry import distance
+from mlvgm_robust.attacks.geometry import distance, inwards
 from mlvgm_robust.attacks.incumbents import Incumbents
 from mlvgm_robust.purifiers.noise import AddNoise
 
@@ -94,3 +94,8 @@ def test_fab_hands_over_nothing_beyond_the_radius(norm: str) -> None:
             attack = FabT(norm, share * float(length[i]), iterations=10)  # type: ignore[arg-type]
             found = run(attack, Defence(model), x[[i]], y[[i]])
             assert torch.equal(found, x[[i]]) is not moves
+
+
+def test_only_what_points_out_of_the_box_is_dropped() -> None:
+    points, gradient = torch.tensor([[0.0, 0.0, 0.5, 1.0, 1.0]]), torch.tensor([[-1.0, 1.0, -1.0, -1.0, 1.0]])
+    assert inwards(gradient, points).tolist() == [[0.0, 1.0, -1.0, -1.0, 0.0]]
