@@ -169,3 +169,14 @@ def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.setattr("mlvgm.cli.main.build_app", full)
     code, out, err = run(capsys, "report", "somewhere")
     assert (code, out) == (2, "") and err.startswith("error: the disk is full: ") and err.count("\n") == 1
+
+
+def test_an_optional_part_that_is_not_there_is_a_note_and_no_problem(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.install_working("mlvgm-needy", "needy", name="needy", requires=["no-such-module>=2; extra == 'more'"])
+    (site.folder / "needy_built.py").write_text("import no_such_module")
+    monkeypatch.setenv("MLVGM_PLUGINS", "mlvgm-needy")
+    code, out, _ = run(capsys, "plugins", "doctor")
+    (line,) = (line for line in out.splitlines() if "attacks/needy" in line)
+    assert code == 0 and line.startswith("note") and "pip install 'mlvgm-needy[more]'" in line
