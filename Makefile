@@ -18,7 +18,7 @@ help:
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make test-portable  the numerical tests with other processors' rounding, about ten minutes on two idle cores"
 	@echo "make zoo        audits of flawed and honest defences, an hour on two cores; none of the flawed is to be believed"
-	@echo "make mutation   how many wrong versions of the project the fast tests notice; half an hour on two cores"
+	@echo "make mutation   how many wrong versions of the project the fast tests notice; an hour or more on two cores"
 	@echo "make coverage   which lines the fast tests run"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      benchmarks; each prints ratios"
