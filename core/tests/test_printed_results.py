@@ -9,6 +9,8 @@ import pytest
 
 from mlvgm.cli.output import print_results
 from mlvgm.cli.run import finish
+from mlvgm.plugins.hooks import Hooks
+from mlvgm.plugins.index import Index
 from mlvgm.runs.results import row_results
 from mlvgm.runs.workers import Workers
 from toy_study import do, toy_config, toy_run, toy_study
@@ -42,7 +44,7 @@ def test_a_row_is_told_on_stderr_as_soon_as_it_is_whole(tmp_path: Path, capsys: 
         patch.setattr("mlvgm.runs.plan.small_print", lambda config, images: "")
         patch.setattr("mlvgm.runs.report.write_report", lambda run, config, result: None)
         patch.setattr("mlvgm.cli.output.print_results", lambda result: None)
-        finish(toy_study(config), config, run, workers=Workers(), json_output=False, quiet=False)
+        finish(toy_study(config), config, run, hooks=Hooks(Index()), workers=Workers(), json_output=False, quiet=False)
     said = [line for line in capsys.readouterr().err.splitlines() if ": clean " in line]
     rows = row_results(json.loads((run.path / "metrics.json").read_text()))
     assert sorted(said) == sorted(
