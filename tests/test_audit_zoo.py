@@ -6,7 +6,10 @@ import pytest
 import torch
 from zoo.run import FLAWED, HONEST, judge, names, told
 
+from mlvgm.audit.evaluation import audit_config, build_subject
 from mlvgm.errors import InputError
+from mlvgm.plugins.load import build
+from mlvgm.runs.settings import Setting
 
 QUICK = {"attack.iterations": 6, "votes": 2}
 CAUGHT = {
@@ -46,6 +49,20 @@ def test_honest_ones_pass_the_checks_that_catch_the_others(name: str) -> None:
     checks = sorted({*CAUGHT.values()} - {"leak.images"})
     verdict = judge(name, budget="demo", images=12, only=checks, settings=QUICK)
     assert {each.check: each.status for each in verdict.findings} == dict.fromkeys(checks, "pass")
+
+
+def test_a_subject_has_others_to_compare_with() -> None:
+    """Only the sample of 2,000 test images: the last are not in the evaluation, and the default classifier is easy."""
+    options = {"limit": Setting(8, "test"), "data.source": Setting("sample", "test")}
+    for target in ("zoo.honest:Trained", None):
+        chosen = options if target else {**options, "purifier.name": Setting("none", "test")}
+        subject, _ = build_subject(audit_config(chosen, target=target, threads=1), target=target, classifier=False)
+        images, labels = build("datasets", "fashion-mnist", {"source": "sample"}).batch("test", range(1992, 2000))
+        assert subject.reserve is not None and torch.equal(subject.reserve[0], images)
+        assert torch.equal(subject.reserve[1], labels)
+        assert subject.reference is not None and subject.reference.classes == 10
+        assert subject.pristine is not None and subject.pristine() is not subject.defence
+        assert torch.equal(subject.pristine()(images).argmax(1), subject.defence(images).argmax(1))
 
 
 def test_the_zoo_is_large_and_says_what_is_wrong() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from audit_toys import Halves, evaluation
-from mlvgm.audit.imported import ImportedDefence, UnknownClassifier, WholeModule, imported_defence
+from mlvgm.audit.imported import ImportedDefence, UnknownClassifier, WholeModule, imported_defence, untouched
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.noise import Keys
@@ -198,3 +198,33 @@ def test_what_is_no_defence_is_refused_in_one_line(
 ) -> None:
     with pytest.raises(error, match=words):
         imported_defence(target, IMAGES)
+
+
+class Counts(Plain):
+    """Counts its calls."""
+
+    calls = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("target", ["people:counts", "people:Counts"])
+def test_a_copy_is_what_was_named_before_it_was_asked(modules: types.ModuleType, target: str) -> None:
+    modules.counts, modules.Counts = Counts().eval(), Counts  # type: ignore[attr-defined]
+    again = untouched(target)
+    defence, _ = imported_defence(target, IMAGES)
+    assert again is not None and isinstance(defence.purifier, WholeModule)
+    used = defence.purifier.module
+    assert isinstance(used, Counts) and used.calls > 0
+    for _ in range(2):  # each time a new one
+        fresh = again(defence)
+        assert isinstance(fresh, ImportedDefence) and isinstance(fresh.purifier, WholeModule)
+        assert isinstance(fresh.purifier.module, Counts) and fresh.purifier.module.calls == 0
+        assert fresh.votes == defence.votes and fresh.purifier.nature == defence.purifier.nature
+        fresh(IMAGES)
+    modules.locked = Plain()  # type: ignore[attr-defined]
+    modules.locked.hook = (line for line in ())  # cannot be copied
+    assert untouched("people:locked") is None
+    assert untouched("people:defence") is not None

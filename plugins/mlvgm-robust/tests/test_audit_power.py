@@ -235,6 +235,7 @@ REMEMBERS: dict[str, Any] = {
 def test_a_module_with_a_memory_fails(what: str) -> None:
     finding = check("leak.history", imported(REMEMBERS[what]), images=4, calls=10)
     assert finding.status == "fail" and "has a memory" in finding.evidence
+    assert "after queries around the images" in finding.evidence and "after the audit" in finding.evidence
     with pytest.raises(NoPower, match="cannot be copied"):
         check("leak.history", replace(imported(REMEMBERS[what]), pristine=None), images=4)
 

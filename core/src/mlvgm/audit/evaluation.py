@@ -223,12 +223,16 @@ def _built_again(config: PurifyConfig, bare: bool, defence: Defence) -> Defence:
 
 
 def _reserve(data: Dataset, config: PurifyConfig, *, count: int) -> tuple[Tensor, Tensor] | None:
-    """As many images of the other split, or, where it is not there, those of this one that come next; else None."""
+    """As many images of the other split, or, where it is not there, the last of this one that are not used; else None.
+
+    The last, because what knows an evaluation by heart may know more images than this one uses.
+    """
     other: Split = "validation" if config.split == "test" else "test"
     try:
         images, labels = read(data, other, range(min(count, size_of(data, other))))
     except InputError:  # only a sample of the test split is bundled
-        images, labels = read(data, config.split, range(count, min(2 * count, size_of(data, config.split))))
+        size = size_of(data, config.split)
+        images, labels = read(data, config.split, range(max(count, size - count), size))
     if len(images) == 0 or bool((labels < 0).any()):
         return None
     return images.to(config.device), labels.to(config.device)
