@@ -24,7 +24,7 @@ from tolerance import GRADIENT, close
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory: pytest.TempPathFactory) -> BigGANDeepGenerator:
     path = tmp_path_factory.getbasetemp() / "x.bin"
-    converted = convert(Container(path, checkpoint(Options()), {"layers": Options().layers}))
+    converted = convert(Container(path, checkpoint(Options()), {"layers": Options().layers, "eps": Options().eps}))
     assert converted is not None
     architecture = BigGANDeepArchitecture.model_validate_json(converted.architecture)
     return BigGANDeepGenerator(filled(lambda: BigGANDeep(architecture), converted.tensors, path))

@@ -49,7 +49,7 @@ class Made:
     @torch.no_grad()
     def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
         z = normal(Keys.of(seed=0, purpose=split, samples=ids), "z", (6,))
-        return (generator()(z) + 1) / 2, torch.zeros(len(ids), dtype=torch.int64)
+        return ((generator()(z) + 1) / 2).clamp(0, 1), torch.zeros(len(ids), dtype=torch.int64)
 
 
 @pytest.fixture
