@@ -77,14 +77,6 @@ class SwitchesPerCall(Behind):
         return self.classifier(images.flip(3) if turn == 1 else blurred(images))
 
 
-class RandomLogits(Behind):
-    """Noise on the logits, detached gradients before it."""
-
-    def answer(self, logits: Tensor) -> Tensor:
-        rounded = logits.round().detach()
-        return rounded + 1e-3 * logits + 0.1 * torch.randn_like(logits)
-
-
 class NoisyGradients(Behind):
     """Decisions are of the plain image; noise is in the gradient only."""
 
