@@ -143,7 +143,7 @@ def test_download_checks_and_is_done_once(nowhere: Path, monkeypatch: pytest.Mon
     assert get_full(None) == folder and len(mirror.asked) == 4
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"something else"), b"<html>not gzip</html>"])
+@pytest.mark.parametrize("content", [gzip.compress(b"something else"), b"<html>not gzip</html>"], ids=["gzip", "html"])
 def test_download_of_other_content_is_refused(nowhere: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setattr(urllib.request, "urlopen", _Mirror(content))
     with pytest.raises(InputError, match="did not send"):
