@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from audit_toys import Halves, Push, evaluation
-from mlvgm.audit.attempts import AuditContext
+from mlvgm.audit.attempts import AuditContext, worth
+from mlvgm.audit.evaluation import _reserve
 from mlvgm.defence import Defence
-from mlvgm.harness import Protocol, run_attack
+from mlvgm.errors import InputError
+from mlvgm.harness import Protocol, Scores, run_attack
+from mlvgm.latents import ImageSpec
 from mlvgm.protocols.attack import AttackInfo
 from mlvgm.protocols.check import NotRun, adjusted, effort
+from mlvgm.protocols.data import DataInfo, Split
 
 
 def test_an_attack_is_run_once_for_all_that_ask() -> None:
@@ -61,3 +68,26 @@ def test_options_of_an_attack_are_found_or_it_is_said() -> None:
         adjusted(Push(), restarts=2)
     with pytest.raises(NotRun, match="no option 'eps'"):
         adjusted(object.__new__(type("Foreign", (), {"info": AttackInfo("f", "L2", 1.0)})), eps=1.0)
+
+
+def test_a_voting_defence_is_judged_by_its_votes() -> None:
+    scores = Scores(torch.tensor([True, False]), torch.tensor([0.25, 0.75]))
+    assert worth(scores, 1).tolist() == [0.25, 0.75] and worth(scores, 3).tolist() == [1.0, 0.0]
+
+
+def test_images_held_back_are_none_of_those_evaluated() -> None:
+    class OnlyTest:
+        info = DataInfo("toy", ImageSpec(1, 2, 2), ("dark", "bright"), "MIT", "made here", sample=True)
+
+        def size(self, split: Split) -> int:
+            if split != "test":
+                raise InputError("only a sample")
+            return 8
+
+        def batch(self, split: Split, ids: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+            index = torch.tensor(list(ids))
+            return (index / 8)[:, None, None, None].expand(-1, 1, 2, 2).float(), index % 2
+
+    config: Any = SimpleNamespace(split="test", device="cpu")
+    found = _reserve(OnlyTest(), config, count=3)
+    assert found is not None and (8 * found[0][:, 0, 0, 0]).tolist() == [3, 4, 5]

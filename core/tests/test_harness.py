@@ -14,9 +14,12 @@ from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.given import check_images
 from mlvgm.harness import Protocol, run_attack, select
+from mlvgm.noise import Keys
+from mlvgm.pipelines.adversarial_set import right_decisions, still_adversarial
 from mlvgm.pipelines.outcomes import Outcome
 from mlvgm.pipelines.purify import Unit, record, summarise
 from mlvgm.pipelines.worst_case import point_wise
+from mlvgm.protocols.alphas import AdversarialSet
 from mlvgm.protocols.attack import AttackContext, AttackInfo
 from mlvgm.runs.config import Row
 from mlvgm.runs.plan import row_note
@@ -209,3 +212,46 @@ def test_one_label_for_each_image() -> None:
     images, labels = images_at(torch.tensor([0.6])), torch.tensor([1])
     with pytest.raises(InputError, match="1 images, labels of shape"):
         run_attack(Defence(Brightness(), Additive(0.1)), Shift(1.0, 0.1), images, labels.repeat(2))
+
+
+def test_no_draw_of_noise_is_taken_twice() -> None:
+    """Neither by two scores nor by selection and score: what was chosen for its luck would be scored on its luck."""
+    drawn: list[tuple[int, str, tuple[int, int]]] = []
+
+    @dataclass(frozen=True)
+    class Listening(Additive):
+        def noise(self, keys: Keys) -> Tensor:
+            drawn.extend((keys.seed, keys.purpose, row) for row in keys.rows)
+            return super().noise(keys)
+
+    levels = torch.tensor([0.4, 0.6])
+    run_attack(Defence(Brightness(), Listening(0.2)), Shift(0.05, 0.05), images_at(levels), (levels > 0.5).long())
+    assert len(drawn) == len(set(drawn)) > 2 * (20 + 2 * 32 + 20)
+
+
+def test_a_refused_candidate_is_a_violation_though_another_one_is_not() -> None:
+    """Where gradients are approximate, what transfers from the bare classifier competes too."""
+
+    @dataclass(frozen=True)
+    class Astray(Shift):
+        @property
+        def info(self) -> AttackInfo:
+            return AttackInfo("astray", "Linf", self.eps)
+
+        def __call__(self, target: Target, images: Tensor, labels: Tensor, **options: Any) -> Tensor:
+            return images + (0.0 if target.defence.purifier is None else 2 * self.eps)
+
+    levels = torch.tensor([0.3, 0.7])
+    defence = Defence(Brightness(), Additive(0.01, differentiable=False))
+    attacked = run_attack(defence, Astray(0.05, 0.0), images_at(levels), (levels > 0.5).long())
+    assert "transfer" in attacked.paths and attacked.violations.all()
+
+
+def test_a_set_is_verified_on_draws_that_did_not_choose_it() -> None:
+    """Of decisions that are a coin's toss, half are wrong again."""
+    images, labels, samples = images_at(torch.full((400,), 0.5)), torch.ones(400, dtype=torch.long), tuple(range(400))
+    defence = Defence(Brightness(), Additive(0.2), clamp="none")
+    wrong = ~right_decisions(defence, images, labels, samples, seed=0, purpose="set/after")
+    chosen = AdversarialSet(images, images, labels, samples)[wrong]
+    # Five standard deviations of 200 tosses.
+    assert still_adversarial(defence, chosen, seed=0).double().mean().item() == pytest.approx(0.5, abs=0.18)

@@ -78,10 +78,10 @@ def test_correlation_is_rho_and_the_distribution_stays(rho: float) -> None:
 
 
 def test_shifts_are_truncated_gaussians() -> None:
-    before, after = noise(), Shift((2,), 0.25, 2.0)(noise(), KEYS)
+    before, after = noise(), Shift((2,), 0.25, 1.0)(noise(), KEYS)
     moved = (after.of(2) - before.of(2)).flatten() / 0.25
-    assert float(moved.abs().max()) <= 2 + 1e-5
-    assert stats.kstest(moved.double().numpy(), stats.truncnorm(-2, 2).cdf).pvalue > 0.01
+    assert float(moved.abs().max()) <= 1 + 1e-5
+    assert stats.kstest(moved.double().numpy(), stats.truncnorm(-1, 1).cdf).pvalue > 0.01
     whole = (Shift((2,), 0.25)(noise(), KEYS).of(2) - before.of(2)).flatten() / 0.25
     assert stats.kstest(whole.double().numpy(), "norm").pvalue > 0.01 and float(whole.abs().max()) > 2
 

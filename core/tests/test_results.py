@@ -15,7 +15,7 @@ from torch import Tensor
 from mlvgm.defence import Defence
 from mlvgm.harness import Protocol, run_attack
 from mlvgm.pipelines.comparison import as_plain, compare
-from mlvgm.pipelines.outcomes import Outcome
+from mlvgm.pipelines.outcomes import REFUSED, Outcome
 from mlvgm.pipelines.purify import Unit, record
 from mlvgm.pipelines.security_curve import distances, security_curves
 from mlvgm.pipelines.worst_case import UNTOUCHED, point_wise, threats, worst_case
@@ -128,6 +128,15 @@ def test_the_highest_chance_counts_with_its_own_score() -> None:
     lucky = made("lucky", 1.0, robust=[False, True], chance=[0.2, 0.7])
     worst = point_wise([likely, lucky], norm="L2", eps=1.0)
     assert worst.attacks == ("likely", "lucky") and worst.right.tolist() == [True, True]
+    shares = (torch.tensor([0.6, 0.3]).double(), torch.tensor([0.1, 0.7]).double())
+    both = [replace(one, robust_single=share) for one, share in zip((likely, lucky), shares, strict=True)]
+    assert point_wise(both, norm="L2", eps=1.0).single.tolist() == pytest.approx([0.6, 0.7])
+
+
+def test_only_what_refusal_left_right_stands_back() -> None:
+    """A given image that is wrong anyway is as good a candidate as any."""
+    refused = made("astray", 1.0, robust=[False, True], chance=[0.7, 0.2], violations=[True, True])
+    assert refused.chance.tolist() == [0.7, REFUSED]
 
 
 def test_which_attacks_take_part() -> None:
@@ -212,6 +221,12 @@ def test_distances_of_a_random_defence_do_not_count_two_chances() -> None:
     clean, robust = (torch.rand(4000, generator=generator) < 0.8 for _ in range(2))
     (one,) = distances([made("null", None, clean=clean.tolist(), robust=robust.tolist())])
     assert one.broken / one.images == pytest.approx(0.2, abs=0.03)
+
+
+def test_clean_accuracy_is_of_as_many_images_as_there_are() -> None:
+    few = made("few", 1.0, clean=[False], robust=[False])
+    many = made("many", 1.0, clean=[False, True, True, True], robust=[False] * 4)
+    assert compare([few, many]).rows[0].clean == compare([many, few]).rows[0].clean == wilson(3, 4)
 
 
 def test_comparison_with_the_undefended_row() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from mlvgm.admissible import perturbation_norm
 from mlvgm.audit.attempts import AuditContext
 from mlvgm.defence import Defence
+from mlvgm.harness import run_attack
 from mlvgm.noise import Keys
 from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import build, component, config_class
@@ -24,6 +25,7 @@ from mlvgm_robust.attacks.square import Square
 from mlvgm_robust.checks.doubled import as_double, doubled
 from mlvgm_robust.checks.known_noise import KnownNoise
 from mlvgm_robust.checks.planted import plant
+from mlvgm_robust.checks.statistics import Statistics, StatisticsConfig
 from mlvgm_robust.checks.worst_case import worst_case
 from mlvgm_robust.purifiers.noise import AddNoise
 from mlvgm_robust.purifiers.none import Identity
@@ -284,3 +286,15 @@ def test_no_step_is_judged_on_the_noise_it_has_climbed() -> None:
     defence = Remembers(classifier(), AddNoise(2.0), seen=seen)
     find("failure.indicators", subject(defence, count=4))
     assert seen[True] and seen[False] and not seen[True] & seen[False]
+
+
+def test_the_spread_over_seeds_is_of_different_seeds() -> None:
+    seeds: list[int] = []
+
+    def judge(*given: Any, protocol: Any, **named: Any) -> Any:
+        seeds.append(protocol.seed)
+        return run_attack(*given, protocol=protocol, **named)
+
+    audited = replace(subject(Defence(classifier()), Idle("L2", 0.1), count=2), judge=judge)
+    found = Statistics(StatisticsConfig(seeds=3))(audited, context=AuditContext())
+    assert sorted(set(seeds)) == [0, 1, 2] and len(found.values["seeds"]) == 3

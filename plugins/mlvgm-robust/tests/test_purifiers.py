@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,10 +13,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mlvgm.errors import ConfigError, InputError
-from mlvgm.noise import Keys, Noise, normal
+from mlvgm.latents import ImageSpec
+from mlvgm.noise import Keys, Noise, normal, uniform
 from mlvgm_robust.purifiers import blur, mlvgm, noise, none
 from mlvgm_robust.purifiers.blur import gaussian_blur
-from mlvgm_robust.purifiers.noise import add_noise
+from mlvgm_robust.purifiers.mlvgm import MlvgmPurifier, PurificationNoise
+from mlvgm_robust.purifiers.noise import ImageNoise, add_noise
 from tolerance import LAYER, close
 
 SEREZ = Path(__file__).parents[3] / "tests" / "golden" / "nvae_serez"
@@ -189,3 +192,18 @@ def test_refusals() -> None:
 def test_an_empty_batch_is_refused_clearly() -> None:
     with pytest.raises(InputError, match="there are no images"):
         purify(build(), images()[:0], 1)
+
+
+def test_the_purifier_blurs_with_the_kernel_it_is_given() -> None:
+    class Seen:
+        encoder_image = ImageSpec(1, 16, 16)
+
+        def encode(self, images: torch.Tensor) -> torch.Tensor:
+            return images
+
+    keys = Keys.of(seed=0, purpose="t", samples=range(2))
+    images = uniform(keys, "images", (1, 16, 16))
+    noise: Any = PurificationNoise(ImageNoise(keys), keys)  # type: ignore[arg-type]
+    found: Any = MlvgmPurifier(Seen(), (0.0,), blur=1.0, blur_kernel=3).encode(images, noise)
+    close(found, gaussian_blur(images, 1.0, 3))
+    assert (found - gaussian_blur(images, 1.0)).abs().max() > 1e-2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from mlvgm.defence import Defence
 from mlvgm.noise import Keys
 from mlvgm.protocols.attack import Attack
-from mlvgm.target import Target
+from mlvgm.target import Success, Target
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.apgd_dlr import ApgdDlr
 from mlvgm_robust.attacks.apgd_t import ApgdT
@@ -174,3 +175,21 @@ def test_better_candidates_do_replace_incumbents() -> None:
     assert incumbents.broken.double().mean() > 0.9
     incumbents.offer(x, torch.arange(50))
     assert torch.equal(incumbents.images, x + 0.4)
+
+
+def test_one_lucky_estimate_does_not_end_the_work_on_an_image() -> None:
+    class Coin:
+        stochastic = True
+        sure = iter([True, False])
+
+        def __getitem__(self, rows: Tensor) -> Coin:
+            return self
+
+        def success(self, *images: Tensor, **options: Any) -> Success:
+            return Success(torch.tensor([0.75]).double(), torch.tensor([next(self.sure)]))
+
+    target: Any = Coin()
+    image, none = torch.zeros(1, 1, 2, 2), torch.zeros(1, dtype=torch.bool)
+    held = Incumbents(target, torch.tensor([0]), None, attack_context(range(1)), image, none.double(), none)
+    held.offer(image + 0.1, torch.tensor([0]))
+    assert held.probability.tolist() == [0.75] and not held.broken.any()

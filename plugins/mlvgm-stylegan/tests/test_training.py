@@ -9,6 +9,8 @@ import shlex
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -203,3 +205,13 @@ def test_the_command_in_the_card_gives_the_same_configuration(tmp_path: Path) ->
     given = nest({key.removeprefix("train."): setting.value for key, setting in settings.items()})
     expected = StyleGAN2TrainingConfig(**{**OPTIONS, "steps": 1, "checkpoint_every": 5, "augment": 0.6})  # type: ignore[arg-type]
     assert StyleGAN2TrainingConfig.model_validate(given) == expected
+
+
+def test_the_lazy_penalty_is_scaled_by_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """‖∇(2 Σ x)‖² is 4 in each of 4 pixels, times γ / 2 = 1.5, every fifth step."""
+    losses: list[float] = []
+    monkeypatch.setattr("mlvgm_stylegan.stylegan2.training._update", lambda optimiser, loss: losses.append(loss.item()))
+    state: Any = SimpleNamespace(discriminator=lambda images: 2 * images.sum((1, 2, 3)), discriminator_optimiser=None)
+    training = StyleGAN2Training(StyleGAN2TrainingConfig(r1=3.0, r1_every=5))
+    training._penalise_gradients(state, torch.zeros(2, 1, 2, 2), Keys.of(seed=0, purpose="t", samples=[0]))
+    assert losses == [pytest.approx(16 * 1.5 * 5)]

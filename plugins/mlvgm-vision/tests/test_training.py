@@ -86,6 +86,20 @@ def test_card_says_how_and_how_good(trained: Trained) -> None:
     assert "| horizontal |" in card and "| vertical |" in card
 
 
+def test_the_accuracy_that_is_published_is_of_the_test_split(
+    stripes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = stripes.batch
+
+    def turned(split: str, ids: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        images, labels = batch(split, ids)
+        return images, 1 - labels if split == "validation" else labels
+
+    monkeypatch.setattr(stripes, "batch", turned)
+    metrics = _train(stripes, tmp_path / "it").metrics
+    assert metrics["validation accuracy"] <= 0.1 and metrics["test accuracy"] >= 0.9
+
+
 def test_training_refuses_the_sample_and_images_that_do_not_fit(
     sample: FashionMNIST, stripes: Any, tmp_path: Path
 ) -> None:
