@@ -89,5 +89,6 @@ def test_images_held_back_are_none_of_those_evaluated() -> None:
             return (index / 8)[:, None, None, None].expand(-1, 1, 2, 2).float(), index % 2
 
     config: Any = SimpleNamespace(split="test", device="cpu")
-    found = _reserve(OnlyTest(), config, count=3)
-    assert found is not None and (8 * found[0][:, 0, 0, 0]).tolist() == [3, 4, 5]
+    for count, expected in ((3, [5, 6, 7]), (6, [6, 7])):
+        found = _reserve(OnlyTest(), config, count=count)
+        assert found is not None and (8 * found[0][:, 0, 0, 0]).tolist() == expected
