@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden_classifier import run
+from golden_classifier import attack_context, run
 from linear_models import LinearClassifier, linear_problem
 from torch import Tensor
 
@@ -18,13 +18,15 @@ from mlvgm.errors import InputError
 from mlvgm.harness import Attacked, Protocol, run_attack
 from mlvgm.pipelines.purify import Unit, record
 from mlvgm.protocols.attack import Attack
+from mlvgm.target import Target
 from mlvgm_robust.attacks.deepfool import DeepFool
 from mlvgm_robust.attacks.geometry import distance
-from mlvgm_robust.attacks.losses import dlr
-from mlvgm_robust.published import carlini_wagner, deepfool
+from mlvgm_robust.attacks.losses import cross_entropy, dlr
+from mlvgm_robust.published import apgd, carlini_wagner, deepfool
 from mlvgm_robust.published.autoattack import PublishedAutoAttack, published_dlr
 from mlvgm_robust.published.carlini_wagner import PublishedCarliniWagner
 from mlvgm_robust.published.deepfool import PublishedDeepFool
+from mlvgm_robust.published.found import Found
 from mlvgm_robust.published.metric import FAILED, NOTE, distances, robust_accuracy, table
 from mlvgm_robust.published.switches import Switches
 from mlvgm_robust.published.tasks import TASKS
@@ -336,3 +338,15 @@ def test_a_run_ends_with_its_published_figures(tmp_path: Path, monkeypatch: pyte
     (entry,) = json.loads((directory.path / "published.json").read_text())
     assert list(entry["robust"]) == ["0.5", "1", "2", "4"]
     assert entry["distances"] == distances(written)
+
+
+def test_the_step_is_judged_by_the_steps_since_it_was_last_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints 14, 27, 39, 50 and 60 of 64 (arXiv 2003.01690, section 3)."""
+    spans: list[int] = []
+    monkeypatch.setattr(apgd, "halve_stalled", lambda state, span: spans.append(span))
+    model, x, y = linear_problem(classes=3, images=2, shape=(1, 3, 3), seed=0)
+    target, context = Target(Defence(model), samples=range(2)), attack_context(range(2))
+    found = Found.of(target, x, y, targets=None, context=context, success="published")
+    rows = torch.arange(2)
+    apgd.ascend(found, rows, cross_entropy, eps=0.01, iterations=64, keys=context.keys, every=False)
+    assert spans == [14, 13, 12, 11, 10]

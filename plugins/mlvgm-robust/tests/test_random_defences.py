@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -193,3 +193,37 @@ def test_one_lucky_estimate_does_not_end_the_work_on_an_image() -> None:
     held = Incumbents(target, torch.tensor([0]), None, attack_context(range(1)), image, none.double(), none)
     held.offer(image + 0.1, torch.tensor([0]))
     assert held.probability.tolist() == [0.75] and not held.broken.any()
+
+
+def test_square_moves_only_by_more_than_a_standard_error() -> None:
+    """Better by half a standard error is what luck looks like."""
+
+    class Even(Square):
+        proposed: ClassVar[list[Tensor]] = []
+
+        def _propose(self, images: Tensor, point: Tensor, numbers: Tensor, query: int) -> Tensor:
+            self.proposed.append(point.clone())
+            return point + 0.01
+
+    class Tossed:
+        """The given point has margin 0; a proposal seems 0.5 better, its draws being 1.5 and −0.5."""
+
+        stochastic = True
+
+        def __getitem__(self, rows: Tensor) -> Tossed:
+            return self
+
+        def __call__(self, images: Tensor, draws: int) -> Tensor:
+            moved = (images > 0).flatten(1).any(1).double()
+            margins = moved[:, None] * torch.tensor([1.5, -0.5]).double()
+            return torch.stack([torch.zeros_like(margins), margins], 2)
+
+        def success(self, images: Tensor, *given: Tensor, **options: Any) -> Success:
+            return Success(torch.zeros(len(images)).double(), torch.zeros(len(images), dtype=torch.bool))
+
+    target: Any = Tossed()
+    image, none = torch.zeros(1, 1, 4, 4), torch.zeros(1, dtype=torch.bool)
+    context = dataclasses.replace(attack_context(range(1)), eot=2)
+    held = Incumbents(target, torch.tensor([0]), None, context, image, none.double(), none)
+    Even("Linf", 0.1, queries=5)._search_scores(held, torch.tensor([0]), image, image, context.keys)
+    assert len(Even.proposed) == 5 and all((point == 0).all() for point in Even.proposed)
