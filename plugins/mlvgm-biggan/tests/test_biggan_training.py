@@ -15,6 +15,7 @@ from torch import Tensor
 from mlvgm.errors import CheckFailed, InputError
 from mlvgm.noise import Keys
 from mlvgm.protocols.train import TrainContext
+from mlvgm.training.minibatches import minibatch
 from mlvgm.weights.file import read_weights
 from mlvgm_biggan.biggan.architecture import light
 from mlvgm_biggan.biggan.discriminator import load_discriminator
@@ -167,3 +168,26 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
         run(tmp_path, resume=True, seed=4)
     with pytest.raises(InputError, match="another training: batch 8 → 4"):
         run(tmp_path, resume=True, batch=4)
+
+
+def test_chunks_of_one_size_are_drawn_apart() -> None:
+    alike = ARCHITECTURE.model_copy(update={"chunks": (3, 3)})
+    chunks, _ = draw(alike, Keys.of(seed=0, purpose="test", samples=[0]), count=4000, device="cpu")
+    assert (torch.cat(chunks, 1).T.cov() - torch.eye(6)).abs().max() < 0.08
+
+
+def test_generated_images_are_judged_under_the_classes_they_were_drawn_for(tmp_path: Path) -> None:
+    training, context = BigGANTraining(BigGANTrainingConfig.model_validate(OPTIONS)), TrainContext(tmp_path)
+    state, judged = training._begin(Stripes(), context), list[list[int]]()
+    forward = state.discriminator.forward
+
+    def watched(images: Tensor, classes: Tensor) -> Tensor:
+        judged.append(classes.tolist())
+        return forward(images, classes)
+
+    state.discriminator.forward = watched  # type: ignore[method-assign]
+    training._step(state, Stripes(), context)
+    real = minibatch(Stripes(), step=0, batch=8, seed=0)[1].tolist()
+    drawn = draw(ARCHITECTURE, Keys.of(seed=0, purpose="train", samples=[0]), count=8, device="cpu")[1].tolist()
+    assert real != drawn
+    assert judged == [real + drawn, drawn]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -188,3 +190,17 @@ def test_refusals(files: dict[str, str], tmp_path: Path) -> None:
         LightEncoderArchitecture(image=(1, 12, 12), dim_z=5, classes=2, embedding=4)
     with pytest.raises(ValidationError, match="noise_range"):
         EncoderTrainingConfig(noise_range=(0.3, 0.1))
+
+
+def test_features_are_compared_in_the_range_of_the_generator(files: dict[str, str]) -> None:
+    """A discriminator whose only feature is the image: the error of pixels in [−1, 1], as a share of their square."""
+    path = Path(files["generator"])
+    network, encoder = assemble(read_weights(path), path)[0], build_encoder(SIZES, seed=0).eval()
+    encoder.embeddings.copy_(network.embedding.weight.data)
+    generated, z, classes = fresh(network, count=4)
+    real = Stripes().batch("train", range(6))[0]
+    looking: Any = SimpleNamespace(features=lambda images: [images])
+    given = {"generated": generated, "z": z, "classes": classes, "real": real}
+    losses = encoder_losses(encoder, network, looking, **given, inputs=torch.cat([generated, real]))
+    expected = losses.pixel / (2 * real - 1).square().mean()
+    assert losses.feature.item() == pytest.approx(expected.item(), rel=1e-5)

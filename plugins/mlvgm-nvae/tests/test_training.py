@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,51 @@ def test_a_checkpoint_of_other_data_is_refused(tmp_path: Path) -> None:
         run(tmp_path, resume=True, data=Brighter())
     with pytest.raises(InputError, match="checkpoint of another training: data stripes → others"):
         run(tmp_path, resume=True, data=Others())
+
+
+def begun(folder: Path, **options: object) -> tuple[NVAETraining, Any, TrainContext]:
+    """A training before its first step."""
+    config = NVAETrainingConfig(**{**OPTIONS, "steps": 8, "batch": 4, **options})  # type: ignore[arg-type]
+    training, context = NVAETraining(config), TrainContext(folder)
+    return training, training._begin(Stripes(), context), context
+
+
+def test_latents_of_one_shape_and_steps_have_noise_of_their_own(tmp_path: Path) -> None:
+    training, state, context = begun(tmp_path, architecture=ARCHITECTURE.model_copy(update={"groups": (2, 2)}))
+    seen: list[Tensor] = []
+    forward = state.model.forward
+
+    def watched(images: Tensor, noise: list[Tensor]) -> Any:
+        seen.extend(noise)
+        return forward(images, noise)
+
+    state.model.forward = watched
+    for _ in range(2):
+        training._step(state, Stripes(), context)
+    alike = [(a, b) for a, b in combinations(seen, 2) if a.shape == b.shape]
+    assert len(alike) == 12  # of each of two shapes 4
+    assert all((a - b).abs().max() > 0.1 for a, b in alike)
+
+
+def test_each_regulariser_has_its_own_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = []
+    monkeypatch.setattr("mlvgm_nvae.training.batch_norm_penalty", lambda model: torch.tensor(70.0))
+    for weights in ({}, {"spectral": 0.5, "batch_norm": 0.25}):
+        training, state, context = begun(tmp_path, **weights)
+        state.spectral = lambda: torch.tensor(30.0)
+        losses.append(training._step(state, Stripes(), context)["loss"])
+    assert losses[1] - losses[0] == pytest.approx(0.5 * 30 + 0.25 * 70, abs=1e-2)
+
+
+def test_balancing_lasts_while_the_weights_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    training, state, context = begun(tmp_path, kl_balancing=True, kl_warmup=0.5, warmup_steps=2)
+
+    def balanced(kl: Tensor, targets: Tensor) -> Tensor:
+        steps.append(state.step)
+        return kl.sum(1)
+
+    monkeypatch.setattr("mlvgm_nvae.training.balanced_kl", balanced)
+    while state.step < 6:
+        training._step(state, Stripes(), context)
+    assert steps == [0, 1, 2, 3]  # half of 8

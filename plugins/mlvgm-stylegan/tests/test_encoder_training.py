@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -171,3 +173,20 @@ def test_published_checkpoints_are_generators_too() -> None:
     io = load_file(golden / "io.safetensors")
     model = load_generator(str(golden / "network_snapshot.pkl"))
     close(model.mapping(io["z"]), io["ws"][:, 0])
+
+
+@pytest.mark.parametrize(("name", "metric"), [("pixels", "squared error"), ("styles", "style error")])
+def test_each_term_has_the_weight_of_its_name(tmp_path: Path, files: dict[str, str], name: str, metric: str) -> None:
+    nothing = {"pixels": 0.0, "absolute": 0.0, "features": 0.0, "styles": 0.0, "offsets": 0.0}
+    (seen,) = run(tmp_path / "out", steps=1, generator=files["generator"], **{**nothing, name: 3.0})
+    assert seen[metric] > 0 and seen["loss"] == pytest.approx(3 * seen[metric], rel=1e-5)
+
+
+def test_half_of_the_generated_images_have_one_style_and_none_is_another() -> None:
+    training = EncoderTraining(EncoderTrainingConfig(**OPTIONS))  # type: ignore[arg-type]
+    state: Any = SimpleNamespace(generator=generator(), encoder=SimpleNamespace(average=torch.zeros(1)))
+    styles = training._generated(state, Keys.of(seed=0, purpose="t", samples=[0]))[1]
+    spread = (styles - styles[:, :1]).abs().amax((1, 2))
+    assert (spread[:4] < 1e-5).all() and (spread[4:] > 1e-3).all()
+    apart = torch.pdist(styles[:, 0])
+    assert apart.min() > 1e-3

@@ -28,7 +28,7 @@ from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 from mlvgm_stylegan.stylegan2.discriminator import load_discriminator
 from mlvgm_stylegan.stylegan2.discriminator_architecture import DiscriminatorArchitecture
 from mlvgm_stylegan.stylegan2.network import StyleGAN2, build
-from mlvgm_stylegan.stylegan2.training import StyleGAN2Training
+from mlvgm_stylegan.stylegan2.training import StyleGAN2Training, _adam
 from mlvgm_stylegan.stylegan2.training_config import StyleGAN2TrainingConfig
 from mlvgm_stylegan.stylegan2.weights import assemble
 
@@ -215,3 +215,38 @@ def test_the_lazy_penalty_is_scaled_by_its_interval(monkeypatch: pytest.MonkeyPa
     training = StyleGAN2Training(StyleGAN2TrainingConfig(r1=3.0, r1_every=5))
     training._penalise_gradients(state, torch.zeros(2, 1, 2, 2), Keys.of(seed=0, purpose="t", samples=[0]))
     assert losses == [pytest.approx(16 * 1.5 * 5)]
+
+
+def test_the_path_penalty_is_scaled_by_its_interval_and_its_mean_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lengths 3 and 5 move a mean of 1 halfway, to 2.5: ((0.5)² + (2.5)²) / 2, times 2, every third step."""
+    losses: list[float] = []
+    monkeypatch.setattr("mlvgm_stylegan.stylegan2.training._update", lambda optimiser, loss: losses.append(loss.item()))
+    lengths = torch.tensor([3.0, 5.0])
+    monkeypatch.setattr("mlvgm_stylegan.stylegan2.training.path_lengths", lambda *arguments: lengths)
+    options: Any = {**OPTIONS, "batch": 4, "path_length": 2.0, "path_decay": 0.5}
+    model = build(ARCHITECTURE, seed=0)
+    state: Any = SimpleNamespace(generator=model, generator_optimiser=None, path_mean=torch.tensor(1.0))
+    StyleGAN2Training(StyleGAN2TrainingConfig(**options))._penalise_paths(
+        state, Keys.of(seed=0, purpose="t", samples=[0])
+    )
+    assert losses == [pytest.approx(3.25 * 2 * 3)] and state.path_mean.item() == pytest.approx(2.5)
+
+
+def test_lazy_updates_correct_both_the_rate_and_the_decay_of_adam() -> None:
+    """Four updates of the loss and one of its penalty count as four (arXiv 1912.04958, appendix B)."""
+    (group,) = _adam([torch.nn.Parameter(torch.zeros(1))], 0.01, 4).param_groups
+    assert group["lr"] == pytest.approx(0.01 * 0.8) and group["betas"] == (0.0, pytest.approx(0.99**0.8))
+    (group,) = _adam([torch.nn.Parameter(torch.zeros(1))], 0.01, 0).param_groups
+    assert group["lr"] == 0.01 and group["betas"] == (0.0, 0.99)
+
+
+def test_layers_of_one_size_have_noise_of_their_own() -> None:
+    model = build(ARCHITECTURE.model_copy(update={"noise": True, "channels": (4, 4, 4)}), seed=0)
+    training = StyleGAN2Training(StyleGAN2TrainingConfig(**OPTIONS))  # type: ignore[arg-type]
+    noise = training._noise(model, Keys.of(seed=0, purpose="t", samples=[0]), 50)
+    sides = model.architecture.layer_resolutions
+    assert len(set(sides)) < len(sides) == len(noise)
+    for one, other in pairwise(noise):
+        assert isinstance(one, Tensor) and isinstance(other, Tensor)
+        if one.shape == other.shape:  # 5 standard errors
+            assert (one * other).mean().abs() < 5 / one.numel() ** 0.5

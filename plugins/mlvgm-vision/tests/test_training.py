@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mlvgm_vision.classifiers.shipped import FashionCNNConfig, fashion_cnn
 from mlvgm_vision.datasets.fashion_mnist import FashionMNIST
 from mlvgm_vision.training.augmentation import augment
 from mlvgm_vision.training.confusion import accuracy, confusion
-from mlvgm_vision.training.fashion_cnn import FashionCNNTrainer, FashionCNNTraining, one_cycle
+from mlvgm_vision.training.fashion_cnn import FashionCNNTrainer, FashionCNNTraining, _order, one_cycle
 
 CONFIG = FashionCNNTraining(epochs=4, batch=16, shift=1, flip=False)
 
@@ -151,3 +152,24 @@ def test_confusion_counts_by_true_and_predicted_class(stripes: Any) -> None:
 
     counts = confusion(AlwaysSecond(), stripes, "test")
     assert counts.tolist() == [[0, 20], [0, 20]] and accuracy(counts) == 0.5
+
+
+def test_every_epoch_has_an_order_and_augmentations_of_its_own(stripes: Any) -> None:
+    orders = [_order(80, seed=0, epoch=epoch) for epoch in range(3)]
+    assert all(sorted(order) == list(range(80)) for order in orders)
+    trainer, ids = FashionCNNTrainer(CONFIG), list(range(20))
+    batches = [trainer._batch(stripes, ids, seed=0, epoch=epoch)[0] for epoch in range(3)]
+    for one, other in combinations(range(3), 2):
+        assert orders[one] != orders[other] and not torch.equal(batches[one], batches[other])
+
+
+def test_smoothing_gives_every_class_its_share_of_the_label() -> None:
+    """Logits 2 and 0 with a label that is 0.9 the first class and 0.1 the second."""
+    network: Any = nn.Linear(1, 2)
+    with torch.no_grad():
+        network.weight.zero_()
+        network.bias.copy_(torch.tensor([2.0, 0.0]))
+    trainer = FashionCNNTrainer(CONFIG.model_copy(update={"smoothing": 0.2}))
+    optimiser = torch.optim.AdamW(network.parameters())
+    loss = trainer._step(network, optimiser, torch.ones(3, 1), torch.zeros(3, dtype=torch.long), 0.1)
+    assert loss == pytest.approx(math.log(1 + math.exp(-2)) + 0.1 * 2, rel=1e-5)
