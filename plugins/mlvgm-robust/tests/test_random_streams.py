@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from golden_classifier import attack_context, classifier, run, stored
-from test_latent_attacks import Step, defended, grey, latents_of, never
+from test_latent_attacks import defended, grey, latents_of, never
 from torch import Tensor
 
 from mlvgm.defence import Defence
@@ -154,8 +154,7 @@ def test_for_a_wanted_class_success_is_that_class() -> None:
 
 @pytest.mark.parametrize("attack", [LatentDrift("L2", 0.1, iterations=3), LatentTarget("L2", 0.1, iterations=3)])
 def test_no_two_steps_see_the_same_image_noise(attack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    generator, _ = defended(never())
-    _, defence = defended(Step(generator, torch.tensor([1.0, 0.0, 0.0, 0.0]), bound=5.0), noise_norm=0.1)
+    _, defence = defended(never(), noise_norm=0.1)
     seen: list[Any] = []
     gradient = KeptLatents.gradient
 
@@ -164,11 +163,10 @@ def test_no_two_steps_see_the_same_image_noise(attack: Any, monkeypatch: pytest.
         return gradient(self, images, goal, keys)
 
     monkeypatch.setattr(KeptLatents, "gradient", watched)
-    kept = Samples(torch.ones(1, 4), torch.ones(1).long())
+    kept = Samples(torch.ones(2, 4), torch.tensor([1, 2]))
     monkeypatch.setattr(LatentTarget, "_generate", lambda *given: kept)
     run(attack, defence, grey(2), torch.zeros(2).long(), selection=2)
-    steps = 6 if isinstance(attack, LatentDrift) else 3  # two restarts, one rival
-    assert len(seen) == len(set(seen)) == 2 * steps
+    assert len(seen) == len(set(seen)) == 2 * 6  # two images, two restarts or rivals
 
 
 def test_draws_of_one_step_are_none_of_the_next() -> None:
