@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 from mlvgm.cli.main import main
 from mlvgm.defence import Defence
 from mlvgm.noise import Keys
-from mlvgm.pipelines.train import train
 from mlvgm.plugins.load import build
+from mlvgm.training.run import train
+from mlvgm.training.trainers import Chosen, choose
 
 SHAPES = {"size": 32, "train": 100}
 DATA = ("--data", "shapes", "--set", "data.train=100")
@@ -41,8 +42,8 @@ class Training:
     name: str
     options: Mapping[str, Any]
 
-    def trainer(self, **changes: Any) -> Any:
-        return build("trainers", f"{self.kind}s-{self.name}", {**self.options, **changes})
+    def chosen(self, **changes: Any) -> Chosen:
+        return choose(self.kind, self.name, {**self.options, **changes})
 
 
 def leaves(prefix: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -88,11 +89,11 @@ def test_resumed_training_ends_with_the_same_weights(training: Training, tmp_pat
         if step == 2:
             raise KeyboardInterrupt
 
-    whole = train(training.trainer(), data, folder=tmp_path / "whole", seed=3)
+    whole = train(training.chosen(), data, folder=tmp_path / "whole", seed=3)
     with pytest.raises(KeyboardInterrupt):
-        train(training.trainer(), data, folder=tmp_path / "killed", seed=3, progress=stop)
-    resumed = train(training.trainer(), data, folder=tmp_path / "killed", seed=3, resume=True)
-    other = train(training.trainer(), data, folder=tmp_path / "other", seed=4)
+        train(training.chosen(), data, folder=tmp_path / "killed", seed=3, progress=stop)
+    resumed = train(training.chosen(), data, folder=tmp_path / "killed", seed=3, resume=True)
+    other = train(training.chosen(), data, folder=tmp_path / "other", seed=4)
     expected, found, third = (load_file(trained.weights) for trained in (whole, resumed, other))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert any(not torch.equal(third[name], expected[name]) for name in expected)
@@ -107,7 +108,10 @@ def test_trained_on_the_command_line_and_run_as_a_defence(
     settings = [part for key, value in leaves("train", training.options) for part in ("--set", f"{key}={value}")]
     succeed("train", training.kind, training.name, *DATA, "--out", "made", "--json", "--quiet", *settings)
     out, err = capfd.readouterr()
-    card, use = Path(json.loads(out)["card"]).read_text(), err.partition("use them with: ")[2].split()
+    made = json.loads(out)
+    card, use = Path(made["card"]).read_text(), err.partition("use them with: ")[2].split()
+    assert [part for setting in made["use"] for part in ("--set", setting)] == use
+    assert len(Path(made["log"]).read_text().splitlines()) == training.options["steps"]
     assert f"`mlvgm train {training.kind} {training.name} --data shapes --seed 0" in card
     assert "first 16 validation images" in card
 
@@ -123,6 +127,7 @@ def test_trained_on_the_command_line_and_run_as_a_defence(
     [
         (["--set", "train.steps=0"], "train.steps: must be >= 1 (got 0)"),
         (["--set", "train.step=1"], "did you mean 'steps'"),
+        (["--budget", "demmo"], "unknown budget 'demmo' (did you mean 'demo'?"),
         (["--data", "fashion-mnist", "--set", "data.source=sample"], "only a bundled sample"),
     ],
 )
@@ -162,7 +167,7 @@ def test_a_folder_without_validation_images_gives_no_figures(training: Training,
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / f"{number}.png")
     data = build("datasets", f"image-folder:{tmp_path / 'images'}")
-    trained = train(training.trainer(steps=1), data, folder=tmp_path / "out")
+    trained = train(training.chosen(steps=1), data, folder=tmp_path / "out")
     assert list(trained.metrics) == ["cpu_seconds"] and "nan" not in trained.card.read_text()
 
 
@@ -179,7 +184,7 @@ def test_trades_trains_a_network_of_the_users_own(tmp_path: Path, monkeypatch: p
     (tmp_path / "own_networks.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
     data, options = build("datasets", "shapes", SHAPES), {**QUICK, "classifier": "own_networks:network"}
-    trained = train(build("trainers", "classifiers-trades", options), data, folder=tmp_path / "out")
+    trained = train(choose("classifier", "trades", options), data, folder=tmp_path / "out")
     network = import_module("own_networks").network()
     fresh = {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(load_file(trained.weights))

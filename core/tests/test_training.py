@@ -17,9 +17,11 @@ from mlvgm.errors import InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.data import DataInfo, Split
+from mlvgm.training.augmentation import mirrored, noisy_inputs
 from mlvgm.training.averages import early_decay, update_average
-from mlvgm.training.input_noise import noisy_inputs
-from mlvgm.training.minibatches import check_data, identity, minibatch
+from mlvgm.training.draws import Draws
+from mlvgm.training.identity import of_data
+from mlvgm.training.minibatches import check_image, minibatch
 from mlvgm.weights.card import write_card
 
 INFO = DataInfo("toy", ImageSpec(1, 2, 2), ("a", "b"), "MIT", "memory")
@@ -83,12 +85,12 @@ class Painted(Numbered):
 
 
 def test_data_are_known_by_their_images() -> None:
-    known = identity(Painted(50))
+    known = of_data(Painted(50))
     elsewhere = dataclasses.replace(INFO, source="another folder")
-    assert identity(Painted(50, info=elsewhere)) == known == identity(Painted(50))
+    assert of_data(Painted(50, info=elsewhere)) == known == of_data(Painted(50))
     others = [Painted(51), Painted(50, grey=1), Painted(50, info=dataclasses.replace(INFO, name="other"))]
-    assert all(identity(other) != known for other in others)
-    assert identity(Painted(3)) != identity(Painted(4))
+    assert all(of_data(other) != known for other in others)
+    assert of_data(Painted(3)) != of_data(Painted(4))
 
 
 def card(path: Path, **options: Any) -> str:
@@ -105,16 +107,14 @@ def test_a_card_claims_neither_a_split_nor_a_licence_that_nobody_named(tmp_path:
 
 
 def test_data_that_do_not_fit() -> None:
-    check_data(INFO, "network", (1, 2, 2), option="architecture")
-    with pytest.raises(InputError, match="toy: only a sample"):
-        check_data(dataclasses.replace(INFO, sample=True), "network", (1, 2, 2), option="architecture")
+    check_image(INFO, "network", (1, 2, 2), option="architecture")
     with pytest.raises(InputError, match=r"toy has 1×2×2 images, the network is for 3×2×2 \(set train\.architecture\)"):
-        check_data(INFO, "network", (3, 2, 2), option="architecture")
+        check_image(INFO, "network", (3, 2, 2), option="architecture")
 
 
 def test_noise_has_the_share_and_strength_asked_for() -> None:
     clean = torch.full((4000, 1, 8, 8), 0.5)
-    noisy = noisy_inputs(clean, KEYS, sigmas=(0.1, 0.3), share=0.75)
+    noisy = noisy_inputs(clean, Draws(KEYS, len(clean)), sigmas=(0.1, 0.3), share=0.75)
     deviations = (noisy - clean).flatten(1).std(1)
     assert (deviations > 0).float().mean().item() == pytest.approx(0.75, abs=0.03)
     # Uniform between the ends; clamping and 64-pixel estimates blur them a little.
@@ -125,7 +125,23 @@ def test_noise_has_the_share_and_strength_asked_for() -> None:
 @pytest.mark.parametrize(("sigmas", "share"), [((0.0, 0.0), 1.0), ((0.1, 0.3), 0.0)])
 def test_no_noise_is_the_images_themselves(sigmas: tuple[float, float], share: float) -> None:
     clean = torch.rand(2, 1, 4, 4)
-    assert noisy_inputs(clean, KEYS, sigmas=sigmas, share=share) is clean
+    assert noisy_inputs(clean, Draws(KEYS, len(clean)), sigmas=sigmas, share=share) is clean
+
+
+def test_processes_share_the_noise_of_a_batch() -> None:
+    whole = Draws(KEYS, 6)
+    for kind in ("normal", "uniform"):
+        expected = getattr(whole, kind)("z", (2, 3))
+        parts = [getattr(Draws(KEYS, 6, slice(first, first + 3)), kind)("z", (2, 3)) for first in (0, 3)]
+        assert expected.shape == (6, 2, 3) and torch.equal(torch.cat(parts), expected)
+        assert not torch.equal(getattr(whole.derive("other"), kind)("z", (2, 3)), expected)
+        assert not torch.equal(getattr(whole, kind)("y", (2, 3)), expected)
+
+
+def test_images_are_mirrored_below_a_half() -> None:
+    images = torch.rand(3, 2, 2, 4, generator=torch.Generator().manual_seed(0))
+    found = mirrored(images, torch.tensor([0.49, 0.5, 0.0]))
+    assert torch.equal(found, torch.stack([images[0].flip(2), images[1], images[2].flip(2)]))
 
 
 def test_averages_move_parameters_and_copy_buffers() -> None:

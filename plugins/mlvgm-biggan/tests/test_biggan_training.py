@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,47 +12,39 @@ from pydantic import ValidationError
 from stripes import ARCHITECTURE, Stripes
 from torch import Tensor
 
+import short_training
 from mlvgm.errors import CheckFailed, InputError
 from mlvgm.noise import Keys
-from mlvgm.protocols.train import TrainContext
 from mlvgm.training.minibatches import minibatch
 from mlvgm.weights.file import read_weights
 from mlvgm_biggan.biggan.architecture import light
 from mlvgm_biggan.biggan.discriminator import load_discriminator
 from mlvgm_biggan.biggan.network import BigGAN, build
-from mlvgm_biggan.biggan.training import BigGANTraining
 from mlvgm_biggan.biggan.training_config import BigGANTrainingConfig
 from mlvgm_biggan.biggan.training_data import draw
 from mlvgm_biggan.biggan.training_statistics import standing_statistics
 from mlvgm_biggan.biggan.weights import assemble
 from tolerance import close
 
-OPTIONS: Mapping[str, object] = {
-    "architecture": ARCHITECTURE,
+OPTIONS: Mapping[str, Any] = {
+    "architecture": ARCHITECTURE.model_dump(),
     "discriminator_widths": (8, 16),
     "steps": 12,
     "batch": 8,
     "ema": 0.5,
     "standing_batches": 2,
-    "checkpoint_every": 5,
 }
 
 
-def run(
-    folder: Path, *, seed: int = 0, resume: bool = False, stop: int | None = None, **options: object
-) -> list[tuple[float, float]]:
-    """Losses of both players; ``stop`` kills the training after that step."""
-    folder.mkdir(exist_ok=True)
-    losses: list[tuple[float, float]] = []
+def run(folder: Path, *, seed: int = 0, resume: bool = False, **options: object) -> list[tuple[float, float]]:
+    """Losses of both players."""
+    given = {**OPTIONS, **options}
+    seen = short_training.figures("generator", "biggan", given, Stripes(), folder, seed=seed, resume=resume)
+    return [(figures["discriminator"], figures["generator"]) for figures in seen]
 
-    def progress(step: int, steps: int, metrics: Mapping[str, float]) -> None:
-        losses.append((metrics["discriminator"], metrics["generator"]))
-        if step == stop:
-            raise KeyboardInterrupt
 
-    config = BigGANTrainingConfig.model_validate({**OPTIONS, **options})
-    BigGANTraining(config).train(Stripes(), context=TrainContext(folder, seed=seed, resume=resume, progress=progress))
-    return losses
+def begun(folder: Path, **options: object) -> Any:
+    return short_training.begin("generator", "biggan", {**OPTIONS, **options}, Stripes(), folder)
 
 
 def trained(folder: Path) -> BigGAN:
@@ -81,15 +73,9 @@ def test_classes_are_learned_and_the_files_are_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.exact
-@pytest.mark.parametrize("stop", [5, 7])
-def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, stop: int) -> None:
-    whole = run(tmp_path / "whole", flips=True)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "parts", stop=stop, flips=True)
-    assert run(tmp_path / "parts", resume=True, flips=True) == whole[5:]
-    for name in ("weights", "discriminator"):
-        one, other = (read_weights(tmp_path / part / f"{name}.safetensors").tensors for part in ("whole", "parts"))
-        assert all(torch.equal(one[key], other[key]) for key in one)
+def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
+    options = {**OPTIONS, "flips": True}
+    short_training.check_killed_and_resumed("generator", "biggan", options, Stripes(), tmp_path, stop=5)
 
 
 def test_seed_decides_and_the_global_random_state_does_not(tmp_path: Path) -> None:
@@ -103,19 +89,13 @@ def test_seed_decides_and_the_global_random_state_does_not(tmp_path: Path) -> No
 
 
 def test_rates_fall_to_nothing(tmp_path: Path) -> None:
-    """With the whole training as decay, the last of n steps is taken at 1/n of the rate."""
-    rates = []
-    config = BigGANTrainingConfig.model_validate({**OPTIONS, "steps": 4, "decay": 0.5})
-    training, context = BigGANTraining(config), TrainContext(tmp_path)
-    state = training._begin(Stripes(), context)
-    while state.step < 4:
-        training._step(state, Stripes(), context)
-        rates.append(state.generator_optimiser.param_groups[0]["lr"] / config.generator_rate)
-        ratio = config.discriminator_rate / config.generator_rate
-        assert state.discriminator_optimiser.param_groups[0]["lr"] == pytest.approx(
-            ratio * state.generator_optimiser.param_groups[0]["lr"]
-        )
-    assert rates == pytest.approx([1, 1, 1, 0.5])
+    """With half the training as decay, the last of 4 steps is taken at half of the rates."""
+    training, factors = begun(tmp_path, steps=4, decay=0.5, generator_rate=0.01, discriminator_rate=0.02), []
+    for number in range(4):
+        training.step(number)
+        optimisers = training.generator_optimiser, training.discriminator_optimiser
+        factors.append([optimiser.param_groups[0]["lr"] for optimiser in optimisers])
+    assert factors == [pytest.approx([0.01 * factor, 0.02 * factor]) for factor in (1, 1, 1, 0.5)]
 
 
 def test_standing_statistics_are_means_over_the_batches() -> None:
@@ -145,29 +125,14 @@ def test_draws_are_standard_normal_and_classes_uniform() -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    context, data = TrainContext(tmp_path), Stripes()
-    with pytest.raises(InputError, match="only a sample"):
-        sample = Stripes(info=dataclasses.replace(data.info, sample=True))
-        BigGANTraining(BigGANTrainingConfig()).train(sample, context=context)
     with pytest.raises(InputError, match=r"stripes has 1×8×8 images, the architecture is for 1×32×32"):
-        BigGANTraining(BigGANTrainingConfig()).train(data, context=context)
+        short_training.begin("generator", "biggan", {}, Stripes(), tmp_path)
     with pytest.raises(InputError, match=r"stripes has 2 classes, the architecture is for 5"):
-        run(tmp_path, architecture=ARCHITECTURE.model_copy(update={"classes": 5}))
+        run(tmp_path / "a", architecture=ARCHITECTURE.model_copy(update={"classes": 5}).model_dump())
     with pytest.raises(CheckFailed, match="diverged at step"):
-        run(tmp_path, generator_rate=1e38)
-    (tmp_path / "checkpoint.pt").write_bytes(b"broken")
-    with pytest.raises(InputError, match=r"checkpoint\.pt: not a readable training checkpoint"):
-        run(tmp_path, resume=True)
+        run(tmp_path / "b", generator_rate=1e38)
     with pytest.raises(ValidationError, match="halve the side 32"):
         BigGANTrainingConfig(architecture=light(), discriminator_widths=(8,) * 6)
-
-
-def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
-    run(tmp_path)
-    with pytest.raises(InputError, match="another training: seed 0 → 4"):
-        run(tmp_path, resume=True, seed=4)
-    with pytest.raises(InputError, match="another training: batch 8 → 4"):
-        run(tmp_path, resume=True, batch=4)
 
 
 def test_chunks_of_one_size_are_drawn_apart() -> None:
@@ -177,16 +142,15 @@ def test_chunks_of_one_size_are_drawn_apart() -> None:
 
 
 def test_generated_images_are_judged_under_the_classes_they_were_drawn_for(tmp_path: Path) -> None:
-    training, context = BigGANTraining(BigGANTrainingConfig.model_validate(OPTIONS)), TrainContext(tmp_path)
-    state, judged = training._begin(Stripes(), context), list[list[int]]()
-    forward = state.discriminator.forward
+    training, judged = begun(tmp_path), list[list[int]]()
+    forward = training.discriminator.forward
 
     def watched(images: Tensor, classes: Tensor) -> Tensor:
         judged.append(classes.tolist())
-        return forward(images, classes)
+        return forward(images, classes)  # type: ignore[no-any-return]
 
-    state.discriminator.forward = watched  # type: ignore[method-assign]
-    training._step(state, Stripes(), context)
+    training.discriminator.forward = watched
+    training.step(0)
     real = minibatch(Stripes(), step=0, batch=8, seed=0)[1].tolist()
     drawn = draw(ARCHITECTURE, Keys.of(seed=0, purpose="train", samples=[0]), count=8, device="cpu")[1].tolist()
     assert real != drawn

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import mlvgm
+import short_training
 from mlvgm.errors import CheckFailed, InputError
 from mlvgm.noise import Keys
 from mlvgm.protocols.data import Split
-from mlvgm.protocols.train import TrainContext
 from mlvgm.weights.file import read_weights
 from mlvgm_biggan.biggan.architecture import BigGANArchitecture
 from mlvgm_biggan.biggan.discriminator import DiscriminatorArchitecture, build_discriminator, save_discriminator
@@ -28,8 +28,6 @@ from mlvgm_biggan.biggan.training_statistics import standing_statistics
 from mlvgm_biggan.biggan.weights import assemble, save
 from mlvgm_biggan.encoder.light import LightEncoderArchitecture, build_encoder
 from mlvgm_biggan.encoder.losses import encoder_losses
-from mlvgm_biggan.encoder.training import EncoderTraining
-from mlvgm_biggan.encoder.training_config import EncoderTrainingConfig
 from tolerance import close
 
 SIZES = LightEncoderArchitecture(
@@ -53,23 +51,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 PARTS = {"generator": "weights", "discriminator": "discriminator"}
 
 
-def run(
-    folder: Path, files: Mapping[str, str], *, resume: bool = False, stop: int | None = None, **options: object
-) -> list[float]:
-    """Losses of a training; ``stop`` kills it after that step."""
-    folder.mkdir(exist_ok=True)
-    losses: list[float] = []
+SMALL = {"widths": SIZES.widths, "squeezed": SIZES.squeezed, "hidden": SIZES.hidden}
+OPTIONS: Mapping[str, Any] = {**SMALL, "steps": 12, "batch": 8, "warmup_steps": 3}
 
-    def progress(step: int, steps: int, metrics: Mapping[str, float]) -> None:
-        losses.append(metrics["loss"])
-        if step == stop:
-            raise KeyboardInterrupt
 
-    sizes = {"widths": SIZES.widths, "squeezed": SIZES.squeezed, "hidden": SIZES.hidden}
-    config = {**files, **sizes, "steps": 12, "batch": 8, "warmup_steps": 3, "checkpoint_every": 5, **options}
-    training = EncoderTraining(EncoderTrainingConfig.model_validate(config))
-    training.train(Stripes(), context=TrainContext(folder, resume=resume, progress=progress))
-    return losses
+def run(folder: Path, files: Mapping[str, str], *, data: Any = None, **options: object) -> list[float]:
+    """Losses of a training."""
+    given = {**OPTIONS, **files, **options}
+    seen = short_training.figures("encoder", "biggan", given, data or Stripes(), folder)
+    return [figures["loss"] for figures in seen]
 
 
 def fresh(network: BigGAN, *, count: int = 200) -> tuple[Tensor, Tensor, Tensor]:
@@ -125,25 +115,13 @@ def test_labels_of_real_images_have_no_part(files: dict[str, str], tmp_path: Pat
             images, labels = super().batch(split, ids)
             return images, 1 - labels
 
-    expected = run(tmp_path / "right", files)
-    (tmp_path / "wrong").mkdir()
-    losses: list[float] = []
-    sizes = {"widths": SIZES.widths, "squeezed": SIZES.squeezed, "hidden": SIZES.hidden}
-    config = EncoderTrainingConfig.model_validate({**files, **sizes, "steps": 12, "batch": 8, "warmup_steps": 3})
-    context = TrainContext(tmp_path / "wrong", progress=lambda step, steps, metrics: losses.append(metrics["loss"]))
-    EncoderTraining(config).train(Mislabelled(), context=context)
-    assert losses == expected
+    assert run(tmp_path / "wrong", files, data=Mislabelled()) == run(tmp_path / "right", files)
 
 
 @pytest.mark.exact
-@pytest.mark.parametrize("stop", [5, 7])
-def test_killed_and_resumed_ends_with_the_same_weights(files: dict[str, str], tmp_path: Path, stop: int) -> None:
-    whole = run(tmp_path / "whole", files, noise_range=(0.0, 0.3))
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "parts", files, stop=stop, noise_range=(0.0, 0.3))
-    assert run(tmp_path / "parts", files, resume=True, noise_range=(0.0, 0.3)) == whole[5:]
-    one, other = (read_weights(tmp_path / part / "weights.safetensors").tensors for part in ("whole", "parts"))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+def test_killed_and_resumed_ends_with_the_same_weights(files: dict[str, str], tmp_path: Path) -> None:
+    options = {**OPTIONS, **files, "noise_range": (0.0, 0.3)}
+    short_training.check_killed_and_resumed("encoder", "biggan", options, Stripes(), tmp_path, stop=5)
     assert "step beyond" in (tmp_path / "parts" / "weights.md").read_text(encoding="utf-8")
 
 
@@ -177,19 +155,17 @@ def test_losses_are_what_they_say(files: dict[str, str]) -> None:
 
 def test_refusals(files: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(CheckFailed, match="diverged at step"):
-        run(tmp_path, files, pixel=1e39)
+        run(tmp_path / "a", files, pixel=1e39)
     with pytest.raises(InputError, match="neither shipped"):
-        run(tmp_path, {**files, "generator": "nosuch"})
+        run(tmp_path / "b", {**files, "generator": "nosuch"})
     with pytest.raises(InputError, match="expected a discriminator"):
-        run(tmp_path, {**files, "discriminator": files["generator"]})
+        run(tmp_path / "c", {**files, "discriminator": files["generator"]})
     small = BigGANArchitecture(chunks=(3, 2), classes=2, embedding=4, side=6, widths=(8, 8), image_channels=1)
     save(build(small, seed=0), tmp_path / "small.safetensors")
     with pytest.raises(InputError, match="1×8×8 images, the architecture is for 1×12×12"):
-        run(tmp_path, {**files, "generator": str(tmp_path / "small.safetensors")})
+        run(tmp_path / "d", {**files, "generator": str(tmp_path / "small.safetensors")})
     with pytest.raises(ValidationError, match="multiples of 8, came 12 and 12"):
         LightEncoderArchitecture(image=(1, 12, 12), dim_z=5, classes=2, embedding=4)
-    with pytest.raises(ValidationError, match="noise_range"):
-        EncoderTrainingConfig(noise_range=(0.3, 0.1))
 
 
 def test_features_are_compared_in_the_range_of_the_generator(files: dict[str, str]) -> None:

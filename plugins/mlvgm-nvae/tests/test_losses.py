@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 from hypothesis import given
@@ -14,7 +12,7 @@ from mlvgm_nvae.architecture import NVAEArchitecture, light
 from mlvgm_nvae.distributions import Normal, Parameters
 from mlvgm_nvae.losses import balanced_kl, balancing_targets, bits_per_dimension
 from mlvgm_nvae.regularisation import SpectralPenalty, batch_norm_penalty, singular_values
-from mlvgm_nvae.schedule import kl_weights, learning_rate
+from mlvgm_nvae.schedule import kl_weights
 from tolerance import close
 
 raw = st.floats(-8, 8, width=32)
@@ -68,13 +66,6 @@ def test_kl_weights_grow_by_scale() -> None:
     assert at(0) == pytest.approx([0, 0, 0, 0.2, 0.2, 0.2, 0.6, 0.6])
     assert at(0.2) == pytest.approx([0.5, 0.5, 0.5, 0.6, 0.6, 0.6, 1.3, 1.3])
     assert at(0.4) == at(1.0) == at(0.0, warmup=0) == pytest.approx([1, 1, 1, 1, 1, 1, 2, 2])
-
-
-def test_learning_rate_rises_then_falls() -> None:
-    rates = [learning_rate(step, steps=100, warmup=10) for step in range(100)]
-    assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
-    assert rates[10] == 1 and rates[55] == pytest.approx(0.5) and rates[99] < 1e-3
-    assert all(late < early for early, late in itertools.pairwise(rates[10:]))
 
 
 def test_bits_per_dimension_of_uniform_guessing_is_8() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -12,14 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from mlvgm.errors import CheckFailed, InputError
+import short_training
+from mlvgm.errors import CheckFailed, ConfigError, InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.protocols.data import DataInfo, Split
-from mlvgm.protocols.train import TrainContext
 from mlvgm_nvae.architecture import Cell, NVAEArchitecture
 from mlvgm_nvae.build import load_weights
-from mlvgm_nvae.training import NVAETraining
-from mlvgm_nvae.training_config import NVAETrainingConfig
 from mlvgm_nvae.weights import load
 from tolerance import LAYER, close
 
@@ -38,7 +35,14 @@ ARCHITECTURE = NVAEArchitecture(
     postprocess_cell=Cell(kind="inverted", kernels=(3,), expansion=2),
     mixtures=1,
 )
-OPTIONS = {"architecture": ARCHITECTURE, "kl_start": (0.1, 0.5), "kl_end": (1.0, 1.0), "evaluation_images": 16}
+OPTIONS = {
+    "architecture": ARCHITECTURE.model_dump(),
+    "kl_start": (0.1, 0.5),
+    "kl_end": (1.0, 1.0),
+    "evaluation_images": 16,
+    "steps": 12,
+    "batch": 8,
+}
 
 
 class Stripes:
@@ -56,22 +60,15 @@ class Stripes:
         return grid, torch.tensor([i % 2 for i in ids])
 
 
-def run(
-    folder: Path, *, seed: int = 0, resume: bool = False, stop: int | None = None, data: Any = None, **options: object
-) -> list[float]:
-    """Losses of a training; ``stop`` kills it after that step."""
-    folder.mkdir(exist_ok=True)
-    losses: list[float] = []
+def run(folder: Path, *, seed: int = 0, resume: bool = False, **options: object) -> list[float]:
+    """Bits per dimension of each step."""
+    given = {**OPTIONS, **options}
+    seen = short_training.figures("generator", "nvae", given, Stripes(), folder, seed=seed, resume=resume)
+    return [figures["bits_per_dimension"] for figures in seen]
 
-    def progress(step: int, steps: int, metrics: object) -> None:
-        losses.append(metrics["bits_per_dimension"])  # type: ignore[index]
-        if step == stop:
-            raise KeyboardInterrupt
 
-    config = NVAETrainingConfig(**{**OPTIONS, "steps": 12, "batch": 8, "checkpoint_every": 5, **options})  # type: ignore[arg-type]
-    context = TrainContext(folder, seed=seed, resume=resume, progress=progress)
-    NVAETraining(config).train(data or Stripes(), context=context)
-    return losses
+def begun(folder: Path, **options: object) -> Any:
+    return short_training.begin("generator", "nvae", {**OPTIONS, "steps": 8, "batch": 4, **options}, Stripes(), folder)
 
 
 def test_the_loss_falls_and_the_files_are_complete(tmp_path: Path) -> None:
@@ -88,16 +85,9 @@ def test_the_loss_falls_and_the_files_are_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.exact
-@pytest.mark.parametrize("stop", [5, 7])
-def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, stop: int) -> None:
+def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
     extras = {"spectral": 0.01, "batch_norm": 0.01, "kl_balancing": True, "noise_range": (0.0, 0.3)}
-    whole = run(tmp_path / "whole", **extras)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "parts", stop=stop, **extras)
-    rest = run(tmp_path / "parts", resume=True, **extras)
-    assert rest == whole[5:]
-    one, other = (load(tmp_path / name / "weights.safetensors").state_dict() for name in ("whole", "parts"))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    short_training.check_killed_and_resumed("generator", "nvae", {**OPTIONS, **extras}, Stripes(), tmp_path, stop=5)
 
 
 def test_seed_decides_and_the_global_random_state_does_not(tmp_path: Path) -> None:
@@ -122,62 +112,34 @@ def test_starting_from_weights(tmp_path: Path) -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    class Sample(Stripes):
-        info = dataclasses.replace(Stripes.info, sample=True)
-
-    context = TrainContext(tmp_path)
-    with pytest.raises(InputError, match="only a sample"):
-        NVAETraining(NVAETrainingConfig()).train(Sample(), context=context)
     with pytest.raises(InputError, match=r"stripes has 1×8×8 images, the architecture is for 1×32×32"):
-        NVAETraining(NVAETrainingConfig()).train(Stripes(), context=context)
+        short_training.begin("generator", "nvae", {}, Stripes(), tmp_path)
+    with pytest.raises(ConfigError, match="one weight for each of 2 scales"):
+        run(tmp_path / "a", kl_start=(0.1, 0.2, 0.3))
     with pytest.raises(CheckFailed, match="diverged at step"):
-        run(tmp_path, learning_rate=1e30, warmup_steps=0)
-    (tmp_path / "checkpoint.pt").write_bytes(b"broken")
-    with pytest.raises(InputError, match=r"checkpoint\.pt: not a readable training checkpoint"):
-        run(tmp_path, resume=True)
+        run(tmp_path / "b", learning_rate=1e30, warmup_steps=0)
+    with pytest.raises(ConfigError, match="from the least to the largest"):
+        run(tmp_path / "c", noise_range=(0.3, 0.1))
 
 
 def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
     run(tmp_path)
-    with pytest.raises(InputError, match="checkpoint of another training: seed 0 → 4"):
-        run(tmp_path, resume=True, seed=4)
-
-
-def test_a_checkpoint_of_other_data_is_refused(tmp_path: Path) -> None:
-    class Brighter(Stripes):
-        def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
-            images, labels = super().batch(split, ids)
-            return images + 1 / 255, labels
-
-    class Others(Stripes):
-        info = dataclasses.replace(Stripes.info, name="others")
-
-    run(tmp_path)
-    with pytest.raises(InputError, match="checkpoint of another training: content "):
-        run(tmp_path, resume=True, data=Brighter())
-    with pytest.raises(InputError, match="checkpoint of another training: data stripes → others"):
-        run(tmp_path, resume=True, data=Others())
-
-
-def begun(folder: Path, **options: object) -> tuple[NVAETraining, Any, TrainContext]:
-    """A training before its first step."""
-    config = NVAETrainingConfig(**{**OPTIONS, "steps": 8, "batch": 4, **options})  # type: ignore[arg-type]
-    training, context = NVAETraining(config), TrainContext(folder)
-    return training, training._begin(Stripes(), context), context
+    with pytest.raises(InputError, match=r"checkpoint of another training: weight_decay 0\.0001 → 0\.5"):
+        run(tmp_path, resume=True, weight_decay=0.5)
 
 
 def test_latents_of_one_shape_and_steps_have_noise_of_their_own(tmp_path: Path) -> None:
-    training, state, context = begun(tmp_path, architecture=ARCHITECTURE.model_copy(update={"groups": (2, 2)}))
+    training = begun(tmp_path, architecture=ARCHITECTURE.model_copy(update={"groups": (2, 2)}).model_dump())
     seen: list[Tensor] = []
-    forward = state.model.forward
+    forward = training.model.forward
 
     def watched(images: Tensor, noise: list[Tensor]) -> Any:
         seen.extend(noise)
         return forward(images, noise)
 
-    state.model.forward = watched
-    for _ in range(2):
-        training._step(state, Stripes(), context)
+    training.model.forward = watched
+    for number in range(2):
+        training.step(number)
     alike = [(a, b) for a, b in combinations(seen, 2) if a.shape == b.shape]
     assert len(alike) == 12  # of each of two shapes 4
     assert all((a - b).abs().max() > 0.1 for a, b in alike)
@@ -187,21 +149,21 @@ def test_each_regulariser_has_its_own_weight(tmp_path: Path, monkeypatch: pytest
     losses = []
     monkeypatch.setattr("mlvgm_nvae.training.batch_norm_penalty", lambda model: torch.tensor(70.0))
     for weights in ({}, {"spectral": 0.5, "batch_norm": 0.25}):
-        training, state, context = begun(tmp_path, **weights)
-        state.spectral = lambda: torch.tensor(30.0)
-        losses.append(training._step(state, Stripes(), context)["loss"])
+        training = begun(tmp_path, **weights)
+        training.spectral = lambda: torch.tensor(30.0)
+        losses.append(training.step(0)["loss"])
     assert losses[1] - losses[0] == pytest.approx(0.5 * 30 + 0.25 * 70, abs=1e-2)
 
 
 def test_balancing_lasts_while_the_weights_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps: list[int] = []
-    training, state, context = begun(tmp_path, kl_balancing=True, kl_warmup=0.5, warmup_steps=2)
+    balanced: list[int] = []
+    training = begun(tmp_path, kl_balancing=True, kl_warmup=0.5, warmup_steps=2)
 
-    def balanced(kl: Tensor, targets: Tensor) -> Tensor:
-        steps.append(state.step)
+    def watched(kl: Tensor, targets: Tensor, *, carried: Tensor) -> Tensor:
+        balanced.append(number)
         return kl.sum(1)
 
-    monkeypatch.setattr("mlvgm_nvae.training.balanced_kl", balanced)
-    while state.step < 6:
-        training._step(state, Stripes(), context)
-    assert steps == [0, 1, 2, 3]  # half of 8
+    monkeypatch.setattr("mlvgm_nvae.training.balanced_kl", watched)
+    for number in range(6):
+        training.step(number)
+    assert balanced == [0, 1, 2, 3]  # half of 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,14 +11,13 @@ import torch
 from linear_models import linear_problem
 from torch import Tensor, nn
 
-from mlvgm.errors import ConfigError, InputError
+import short_training
+from mlvgm.errors import ConfigError
 from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys
 from mlvgm.protocols.data import DataInfo
-from mlvgm.protocols.train import TrainContext
 from mlvgm_robust.competitors.trades import training
 from mlvgm_robust.competitors.trades.losses import divergence, perturbed, trades_loss
-from mlvgm_robust.competitors.trades.training_config import TradesConfig
 from tolerance import GRADIENT, close
 
 INFO = DataInfo("toy", ImageSpec(1, 4, 4), ("a", "b", "c"), "MIT", "memory")
@@ -89,10 +88,7 @@ class Described:
 
 def test_what_cannot_be_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, _, _ = linear_problem(classes=3, images=1, shape=(1, 4, 4), seed=0)
-    trainer = training.trainer(TradesConfig())
     for classifier in (model, nn.Flatten()):
         monkeypatch.setattr(training, "build", lambda *names, found=classifier, **parts: found)
         with pytest.raises(ConfigError, match=f"modules with parameters.* is a {type(classifier).__name__}"):
-            trainer.train(Described(), context=TrainContext(tmp_path))  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="only a sample"):
-        trainer.train(Described(replace(INFO, sample=True)), context=TrainContext(tmp_path))  # type: ignore[arg-type]
+            short_training.begin("classifier", "trades", {}, Described(), tmp_path)

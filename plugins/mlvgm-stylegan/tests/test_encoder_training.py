@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+import short_training
 from mlvgm.errors import CheckFailed, InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys, normal
 from mlvgm.protocols.data import DataInfo, Split
-from mlvgm.protocols.train import TrainContext
 from mlvgm.weights.file import read_weights, write_weights
-from mlvgm_stylegan.encoders.training import EncoderTraining, load_generator
-from mlvgm_stylegan.encoders.training_config import EncoderTrainingConfig
+from mlvgm_stylegan.encoders.training import load_generator
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 from mlvgm_stylegan.stylegan2.discriminator import (
     DiscriminatorArchitecture,
@@ -64,21 +60,10 @@ def files(tmp_path: Path) -> dict[str, str]:
     return {name: str(path) for name, path in paths.items()}
 
 
-def run(
-    folder: Path, *, seed: int = 0, resume: bool = False, stop: int | None = None, **options: object
-) -> list[dict[str, float]]:
-    """Metrics of a training; ``stop`` kills it after that step."""
-    folder.mkdir(exist_ok=True)
-    seen: list[dict[str, float]] = []
-
-    def progress(step: int, steps: int, metrics: object) -> None:
-        seen.append(json.loads(json.dumps(metrics)))
-        if step == stop:
-            raise KeyboardInterrupt
-
-    config = EncoderTrainingConfig(**{**OPTIONS, "steps": 12, "checkpoint_every": 5, **options})  # type: ignore[arg-type]
-    EncoderTraining(config).train(Made(), context=TrainContext(folder, seed=seed, resume=resume, progress=progress))
-    return seen
+def run(folder: Path, *, seed: int = 0, resume: bool = False, **options: object) -> list[dict[str, float]]:
+    """Figures of each step."""
+    given = {**OPTIONS, "steps": 12, **options}
+    return short_training.figures("encoder", "stylegan2", given, Made(), folder, seed=seed, resume=resume)
 
 
 def test_reconstructions_get_better_and_the_files_are_complete(tmp_path: Path, files: dict[str, str]) -> None:
@@ -102,12 +87,8 @@ def test_reconstructions_get_better_and_the_files_are_complete(tmp_path: Path, f
 
 @pytest.mark.exact
 def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, files: dict[str, str]) -> None:
-    whole = run(tmp_path / "whole", **files)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "parts", stop=7, **files)
-    assert run(tmp_path / "parts", resume=True, **files) == whole[5:]
-    one, other = (read_weights(tmp_path / part / "weights.safetensors").tensors for part in ("whole", "parts"))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    options = {**OPTIONS, "steps": 12, **files}
+    short_training.check_killed_and_resumed("encoder", "stylegan2", options, Made(), tmp_path, stop=5)
     with pytest.raises(InputError, match=r"another training: steps 12 → 20"):
         run(tmp_path / "parts", resume=True, steps=20, **files)
 
@@ -179,10 +160,10 @@ def test_each_term_has_the_weight_of_its_name(tmp_path: Path, files: dict[str, s
     assert seen[metric] > 0 and seen["loss"] == pytest.approx(3 * seen[metric], rel=1e-5)
 
 
-def test_half_of_the_generated_images_have_one_style_and_none_is_another() -> None:
-    training = EncoderTraining(EncoderTrainingConfig(**OPTIONS))  # type: ignore[arg-type]
-    state: Any = SimpleNamespace(generator=generator(), encoder=SimpleNamespace(average=torch.zeros(1)))
-    styles = training._generated(state, Keys.of(seed=0, purpose="t", samples=[0]))[1]
+def test_half_of_the_generated_images_have_one_style_and_none_is_another(tmp_path: Path, files: dict[str, str]) -> None:
+    given = {**OPTIONS, "generator": files["generator"]}
+    training = short_training.begin("encoder", "stylegan2", given, Made(), tmp_path)
+    styles = training._generated(Keys.of(seed=0, purpose="t", samples=[0]))[1]
     spread = (styles - styles[:, :1]).abs().amax((1, 2))
     assert (spread[:4] < 1e-5).all() and (spread[4:] > 1e-3).all()
     apart = torch.pdist(styles[:, 0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -17,18 +16,18 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+import short_training
 from mlvgm.errors import CheckFailed, InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys
 from mlvgm.protocols.data import DataInfo, Split
-from mlvgm.protocols.train import TrainContext
 from mlvgm.runs.settings import from_assignments, nest
 from mlvgm.weights.file import read_weights
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 from mlvgm_stylegan.stylegan2.discriminator import load_discriminator
 from mlvgm_stylegan.stylegan2.discriminator_architecture import DiscriminatorArchitecture
 from mlvgm_stylegan.stylegan2.network import StyleGAN2, build
-from mlvgm_stylegan.stylegan2.training import StyleGAN2Training, _adam
+from mlvgm_stylegan.stylegan2.training import _adam
 from mlvgm_stylegan.stylegan2.training_config import StyleGAN2TrainingConfig
 from mlvgm_stylegan.stylegan2.weights import assemble
 
@@ -36,7 +35,13 @@ ARCHITECTURE = StyleGAN2Architecture(
     z_dim=6, w_dim=5, channels=(8, 6), image_channels=1, mapping_layers=2, mapping_learning_rate=0.1, noise=False
 )
 DISCRIMINATOR = DiscriminatorArchitecture(image=(1, 8, 8), channels=(8, 8), filter=(1.0, 1.0))
-OPTIONS = {"architecture": ARCHITECTURE, "discriminator": DISCRIMINATOR, "batch": 8, "r1_every": 4, "path_every": 3}
+OPTIONS: dict[str, Any] = {
+    "architecture": ARCHITECTURE.model_dump(),
+    "discriminator": DISCRIMINATOR.model_dump(),
+    "batch": 8,
+    "r1_every": 4,
+    "path_every": 3,
+}
 
 
 class Stripes:
@@ -53,21 +58,14 @@ class Stripes:
         return torch.stack(images).unsqueeze(1), torch.tensor([i % 2 for i in ids])
 
 
-def run(folder: Path, *, seed: int = 0, resume: bool = False, stop: int | None = None, **options: object) -> list[str]:
-    """Metrics of a training; ``stop`` kills it after that step."""
-    folder.mkdir(exist_ok=True)
-    seen: list[str] = []
+def run(folder: Path, *, seed: int = 0, resume: bool = False, **options: object) -> list[dict[str, float]]:
+    """Figures of each step."""
+    given = {**OPTIONS, "steps": 12, **options}
+    return short_training.figures("generator", "stylegan2", given, Stripes(), folder, seed=seed, resume=resume)
 
-    def progress(step: int, steps: int, metrics: object) -> None:
-        seen.append(json.dumps(metrics))
-        if step == stop:
-            raise KeyboardInterrupt
 
-    config = StyleGAN2TrainingConfig(**{**OPTIONS, "steps": 12, "checkpoint_every": 5, **options})  # type: ignore[arg-type]
-    StyleGAN2Training(config).train(
-        Stripes(), context=TrainContext(folder, seed=seed, resume=resume, progress=progress)
-    )
-    return seen
+def begun(folder: Path, **options: object) -> Any:
+    return short_training.begin("generator", "stylegan2", {**OPTIONS, **options}, Stripes(), folder)
 
 
 def load(folder: Path) -> StyleGAN2:
@@ -94,23 +92,16 @@ def test_samples_become_like_the_data_and_the_files_are_complete(tmp_path: Path)
     assert "960 real images" in card
 
 
-@pytest.mark.parametrize("stop", [5, 7])
 @pytest.mark.parametrize("noise", [False, True])
-def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, stop: int, noise: bool) -> None:
+def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path, noise: bool) -> None:
     extras = {
         "augment": 0.6,
         "augment_ramp": 200,
         "flips": True,
-        "architecture": ARCHITECTURE.model_copy(update={"noise": noise}),
+        "architecture": ARCHITECTURE.model_copy(update={"noise": noise}).model_dump(),
     }
-    whole = run(tmp_path / "whole", **extras)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "parts", stop=stop, **extras)
-    rest = run(tmp_path / "parts", resume=True, **extras)
-    assert rest == whole[5:]
-    for name in ("weights", "discriminator"):
-        one, other = (read_weights(tmp_path / part / f"{name}.safetensors").tensors for part in ("whole", "parts"))
-        assert all(torch.equal(one[key], other[key]) for key in one)
+    options = {**OPTIONS, "steps": 12, **extras}
+    short_training.check_killed_and_resumed("generator", "stylegan2", options, Stripes(), tmp_path, stop=6)
 
 
 def test_more_steps_go_on_where_fewer_ended(tmp_path: Path) -> None:
@@ -131,10 +122,11 @@ def test_seed_decides_and_the_global_random_state_does_not(tmp_path: Path) -> No
     assert run(tmp_path / "c", seed=1) != first
 
 
-def test_half_of_the_images_mix_two_styles_at_a_random_layer() -> None:
+def test_half_of_the_images_mix_two_styles_at_a_random_layer(tmp_path: Path) -> None:
     model = build(ARCHITECTURE.model_copy(update={"channels": (4, 4, 4)}), seed=0)
-    training = StyleGAN2Training(StyleGAN2TrainingConfig(**{**OPTIONS, "style_mixing": 0.7}))  # type: ignore[arg-type]
-    ws = training._styles(model, Keys.of(seed=0, purpose="train", samples=[0]), 2000)
+    training = begun(tmp_path, style_mixing=0.7)
+    training.generator = model
+    ws = training._styles(Keys.of(seed=0, purpose="train", samples=[0]), 2000)
     assert ws.shape == (2000, 6, 5)
     changes = (ws[:, 1:] != ws[:, :-1]).any(2)
     assert changes.sum(1).max() == 1
@@ -147,8 +139,8 @@ def test_regularisation_is_lazy_and_weighted(tmp_path: Path) -> None:
     """Without any, steps are others; each is heard of in its own steps only."""
     plain = run(tmp_path / "plain", r1=0.0, path_length=0.0)
     paths = run(tmp_path / "paths", r1=0.0, path_length=2.0)
-    assert all(json.loads(metrics)["path length"] == 0 for metrics in plain)
-    lengths = [json.loads(metrics)["path length"] for metrics in paths]
+    assert all(metrics["path length"] == 0 for metrics in plain)
+    lengths = [metrics["path length"] for metrics in paths]
     changed = [step for step in range(12) if lengths[step] != ([0.0, *lengths][step])]
     assert changed == [0, 3, 6, 9]
     assert run(tmp_path / "r1", r1=5.0, path_length=0.0)[1:] != plain[1:]
@@ -156,44 +148,27 @@ def test_regularisation_is_lazy_and_weighted(tmp_path: Path) -> None:
 
 def test_augmentation_rises_while_the_discriminator_overfits(tmp_path: Path) -> None:
     # Real images get positive logits most of the time: r_t > −0.9.
-    probabilities = [
-        json.loads(m)["augmentation"] for m in run(tmp_path, augment=0.1, augment_ramp=320, learning_rate=1e-6)
-    ]
+    seen = run(tmp_path, augment=0.1, augment_ramp=320, learning_rate=1e-6)
+    probabilities = [figures["augmentation"] for figures in seen]
     assert len(set(probabilities[:3])) == 1 and probabilities[3] in (0.0, pytest.approx(0.1))
     assert all(abs(b - a) < 0.11 for a, b in pairwise(probabilities))
     assert max(probabilities) > 0
 
 
 def test_refusals(tmp_path: Path) -> None:
-    class Sample(Stripes):
-        info = dataclasses.replace(Stripes.info, sample=True)
-
     class Wide(Stripes):
         info = dataclasses.replace(Stripes.info, image=ImageSpec(1, 32, 32))
 
-    context = TrainContext(tmp_path)
-    training = StyleGAN2Training(StyleGAN2TrainingConfig(**OPTIONS))  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="only a sample"):
-        training.train(Sample(), context=context)
     with pytest.raises(
         InputError, match=r"stripes has 1×32×32 images, the generator is for 1×8×8.*train\.architecture"
     ):
-        training.train(Wide(), context=context)
+        short_training.begin("generator", "stylegan2", OPTIONS, Wide(), tmp_path)
     with pytest.raises(InputError, match=r"stripes has 1×8×8 images, the generator is for 1×32×32"):
-        StyleGAN2Training(StyleGAN2TrainingConfig()).train(Stripes(), context=context)
+        short_training.begin("generator", "stylegan2", {}, Stripes(), tmp_path)
     with pytest.raises(CheckFailed, match="diverged at step"):
         run(tmp_path, learning_rate=1e30, discriminator_rate=1e30)
     with pytest.raises(ValidationError, match="multiple of the discriminator's group of 4"):
         StyleGAN2TrainingConfig(batch=10)
-    (tmp_path / "checkpoint.pt").write_bytes(b"broken")
-    with pytest.raises(InputError, match=r"checkpoint\.pt: not a readable training checkpoint"):
-        run(tmp_path, resume=True)
-
-
-def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
-    run(tmp_path)
-    with pytest.raises(InputError, match="another training: seed 0 → 4"):
-        run(tmp_path, resume=True, seed=4)
 
 
 def test_the_command_in_the_card_gives_the_same_configuration(tmp_path: Path) -> None:
@@ -203,33 +178,36 @@ def test_the_command_in_the_card_gives_the_same_configuration(tmp_path: Path) ->
     assignments = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
     settings = from_assignments(assignments, source="card")
     given = nest({key.removeprefix("train."): setting.value for key, setting in settings.items()})
-    expected = StyleGAN2TrainingConfig(**{**OPTIONS, "steps": 1, "checkpoint_every": 5, "augment": 0.6})  # type: ignore[arg-type]
+    expected = StyleGAN2TrainingConfig(**{**OPTIONS, "steps": 1, "checkpoint_every": 0.0, "augment": 0.6})
     assert StyleGAN2TrainingConfig.model_validate(given) == expected
 
 
-def test_the_lazy_penalty_is_scaled_by_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    """‖∇(2 Σ x)‖² is 4 in each of 4 pixels, times γ / 2 = 1.5, every fifth step."""
+def watched(training: Any) -> list[float]:
+    """The losses that ``training`` follows from now on; it moves no parameter."""
     losses: list[float] = []
-    monkeypatch.setattr("mlvgm_stylegan.stylegan2.training._update", lambda optimiser, loss: losses.append(loss.item()))
-    state: Any = SimpleNamespace(discriminator=lambda images: 2 * images.sum((1, 2, 3)), discriminator_optimiser=None)
-    training = StyleGAN2Training(StyleGAN2TrainingConfig(r1=3.0, r1_every=5))
-    training._penalise_gradients(state, torch.zeros(2, 1, 2, 2), Keys.of(seed=0, purpose="t", samples=[0]))
+    training.session = SimpleNamespace(update=lambda optimiser, loss: losses.append(loss.item()))
+    return losses
+
+
+def test_the_lazy_penalty_is_scaled_by_its_interval(tmp_path: Path) -> None:
+    """‖∇(2 Σ x)‖² is 4 in each of 4 pixels, times γ / 2 = 1.5, every fifth step."""
+    training = begun(tmp_path, r1=3.0, r1_every=5)
+    losses = watched(training)
+    training.discriminator = lambda images: 2 * images.sum((1, 2, 3))
+    training._penalise_gradients(torch.zeros(2, 1, 2, 2), Keys.of(seed=0, purpose="t", samples=[0]))
     assert losses == [pytest.approx(16 * 1.5 * 5)]
 
 
-def test_the_path_penalty_is_scaled_by_its_interval_and_its_mean_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_penalty_is_scaled_by_its_interval_and_its_mean_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Lengths 3 and 5 move a mean of 1 halfway, to 2.5: ((0.5)² + (2.5)²) / 2, times 2, every third step."""
-    losses: list[float] = []
-    monkeypatch.setattr("mlvgm_stylegan.stylegan2.training._update", lambda optimiser, loss: losses.append(loss.item()))
     lengths = torch.tensor([3.0, 5.0])
     monkeypatch.setattr("mlvgm_stylegan.stylegan2.training.path_lengths", lambda *arguments: lengths)
-    options: Any = {**OPTIONS, "batch": 4, "path_length": 2.0, "path_decay": 0.5}
-    model = build(ARCHITECTURE, seed=0)
-    state: Any = SimpleNamespace(generator=model, generator_optimiser=None, path_mean=torch.tensor(1.0))
-    StyleGAN2Training(StyleGAN2TrainingConfig(**options))._penalise_paths(
-        state, Keys.of(seed=0, purpose="t", samples=[0])
-    )
-    assert losses == [pytest.approx(3.25 * 2 * 3)] and state.path_mean.item() == pytest.approx(2.5)
+    training = begun(tmp_path, batch=4, path_length=2.0, path_decay=0.5)
+    losses, training.running.path_mean = watched(training), torch.tensor(1.0)
+    training._penalise_paths(Keys.of(seed=0, purpose="t", samples=[0]))
+    assert losses == [pytest.approx(3.25 * 2 * 3)] and training.running.path_mean.item() == pytest.approx(2.5)
 
 
 def test_lazy_updates_correct_both_the_rate_and_the_decay_of_adam() -> None:
@@ -240,10 +218,11 @@ def test_lazy_updates_correct_both_the_rate_and_the_decay_of_adam() -> None:
     assert group["lr"] == 0.01 and group["betas"] == (0.0, 0.99)
 
 
-def test_layers_of_one_size_have_noise_of_their_own() -> None:
+def test_layers_of_one_size_have_noise_of_their_own(tmp_path: Path) -> None:
     model = build(ARCHITECTURE.model_copy(update={"noise": True, "channels": (4, 4, 4)}), seed=0)
-    training = StyleGAN2Training(StyleGAN2TrainingConfig(**OPTIONS))  # type: ignore[arg-type]
-    noise = training._noise(model, Keys.of(seed=0, purpose="t", samples=[0]), 50)
+    training = begun(tmp_path)
+    training.generator = model
+    noise = training._noise(Keys.of(seed=0, purpose="t", samples=[0]), 50)
     sides = model.architecture.layer_resolutions
     assert len(set(sides)) < len(sides) == len(noise)
     for one, other in pairwise(noise):

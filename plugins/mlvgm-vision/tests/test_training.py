@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,32 +10,26 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import short_training
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys
-from mlvgm.protocols.train import TrainContext, Trained
+from mlvgm.protocols.train import Trained
+from mlvgm.training.minibatches import order
 from mlvgm_vision.classifiers.shipped import FashionCNNConfig, fashion_cnn
 from mlvgm_vision.datasets.fashion_mnist import FashionMNIST
 from mlvgm_vision.training.augmentation import augment
 from mlvgm_vision.training.confusion import accuracy, confusion
-from mlvgm_vision.training.fashion_cnn import FashionCNNTrainer, FashionCNNTraining, _order, one_cycle
+from mlvgm_vision.training.fashion_cnn import one_cycle
 
-CONFIG = FashionCNNTraining(epochs=4, batch=16, shift=1, flip=False)
-
-
-class Killed(Exception):
-    pass
+OPTIONS = {"steps": 20, "batch": 16, "shift": 1, "flips": False}  # 4 passes over 80 images
 
 
-def _train(
-    data: Any, folder: Path, *, config: FashionCNNTraining = CONFIG, stop: int | None = None, **options: Any
-) -> Trained:
-    folder.mkdir(exist_ok=True)
+def _train(data: Any, folder: Path, *, seed: int = 0, **options: Any) -> Trained:
+    return short_training.run("classifier", "fashion-cnn", {**OPTIONS, **options}, data, folder, seed=seed)[1]
 
-    def progress(step: int, steps: int, metrics: Mapping[str, float]) -> None:
-        if step == stop:
-            raise Killed
 
-    return FashionCNNTrainer(config).train(data, context=TrainContext(folder=folder, progress=progress, **options))
+def _begin(data: Any, folder: Path, **options: Any) -> Any:
+    return short_training.begin("classifier", "fashion-cnn", {**OPTIONS, **options}, data, folder)
 
 
 @pytest.fixture
@@ -54,13 +47,14 @@ def test_it_learns_and_its_weights_can_be_used(stripes: Any, trained: Trained) -
     assert right == pytest.approx(trained.metrics["test accuracy"])
 
 
-@pytest.mark.parametrize("stop", [3, 8, 15], ids=["before a checkpoint", "inside an epoch", "at the end of an epoch"])
-def test_resumed_training_gives_the_same_bits(stripes: Any, tmp_path: Path, trained: Trained, stop: int) -> None:
-    with pytest.raises(Killed):
-        _train(stripes, tmp_path / "killed", stop=stop)
-    torch.rand(5)  # the global random state plays no part
-    resumed = _train(stripes, tmp_path / "killed", resume=True)
-    assert resumed.weights.read_bytes() == trained.weights.read_bytes()
+def test_killed_and_resumed_ends_with_the_same_weights(stripes: Any, tmp_path: Path) -> None:
+    """Inside a pass over the images; the global random state plays no part."""
+    short_training.check_killed_and_resumed("classifier", "fashion-cnn", OPTIONS, stripes, tmp_path, stop=8)
+
+
+def test_the_validation_split_is_watched_after_each_pass(stripes: Any, tmp_path: Path) -> None:
+    seen = short_training.figures("classifier", "fashion-cnn", {**OPTIONS, "steps": 12}, stripes, tmp_path)
+    assert [number for number, figures in enumerate(seen, 1) if "validation accuracy" in figures] == [5, 10, 12]
 
 
 def test_the_seed_decides_and_the_global_random_state_stays(stripes: Any, tmp_path: Path, trained: Trained) -> None:
@@ -70,19 +64,9 @@ def test_the_seed_decides_and_the_global_random_state_stays(stripes: Any, tmp_pa
     assert other.weights.read_bytes() != trained.weights.read_bytes()
 
 
-def test_checkpoints_of_another_training_are_refused(stripes: Any, tmp_path: Path, trained: Trained) -> None:
-    with pytest.raises(InputError, match=r"another training: rate 0.005 → 0.01"):
-        _train(stripes, trained.weights.parent, config=CONFIG.model_copy(update={"rate": 0.01}), resume=True)
-    with pytest.raises(InputError, match="another training: seed 0 → 1"):
-        _train(stripes, trained.weights.parent, seed=1, resume=True)
-    (trained.weights.parent / "checkpoint.pt").write_bytes(b"corrupt")
-    with pytest.raises(InputError, match="not a readable training checkpoint"):
-        _train(stripes, trained.weights.parent, resume=True)
-
-
 def test_card_says_how_and_how_good(trained: Trained) -> None:
     card = trained.card.read_text()
-    assert "`mlvgm train classifier fashion-cnn --data stripes --seed 0 --set 'train.epochs=4'" in card
+    assert "`mlvgm train classifier fashion-cnn --data stripes --seed 0 --set 'train.steps=20'" in card
     assert f"**{trained.metrics['test accuracy']:.2%}**" in card and "Wilson" in card
     assert "| horizontal |" in card and "| vertical |" in card
 
@@ -104,7 +88,7 @@ def test_the_accuracy_that_is_published_is_of_the_test_split(
 def test_training_refuses_the_sample_and_images_that_do_not_fit(
     sample: FashionMNIST, stripes: Any, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"only a sample.*make data"):
+    with pytest.raises(InputError, match=r"only a bundled sample.*make data"):
         _train(sample, tmp_path)
     stripes.sizes = {**stripes.sizes, "train": 0}
     with pytest.raises(InputError, match="at least two classes"):
@@ -145,31 +129,41 @@ def test_augmentation_of_an_image_does_not_depend_on_its_batch() -> None:
     assert torch.equal(augment(images[order], keys[order], shift=2, flip=True), whole[order])
 
 
-def test_confusion_counts_by_true_and_predicted_class(stripes: Any) -> None:
+def test_confusion_counts_by_true_and_predicted_class(stripes: Any, tmp_path: Path) -> None:
     class AlwaysSecond(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return torch.tensor([0.0, 1.0]).expand(len(images), 2)
 
-    counts = confusion(AlwaysSecond(), stripes, "test")
+    counts = confusion(AlwaysSecond(), _begin(stripes, tmp_path).session, "test")
     assert counts.tolist() == [[0, 20], [0, 20]] and accuracy(counts) == 0.5
 
 
-def test_every_epoch_has_an_order_and_augmentations_of_its_own(stripes: Any) -> None:
-    orders = [_order(80, seed=0, epoch=epoch) for epoch in range(3)]
-    assert all(sorted(order) == list(range(80)) for order in orders)
-    trainer, ids = FashionCNNTrainer(CONFIG), list(range(20))
-    batches = [trainer._batch(stripes, ids, seed=0, epoch=epoch)[0] for epoch in range(3)]
+def test_every_epoch_has_an_order_and_augmentations_of_its_own(stripes: Any, tmp_path: Path) -> None:
+    orders = [order(80, seed=0, epoch=epoch, purpose="train/order") for epoch in range(3)]
+    assert all(sorted(ids) == list(range(80)) for ids in orders)
+    stripes.batch = lambda split, ids: (torch.ones(len(ids), 1, 8, 8), torch.tensor(ids) % 2)
+    training = _begin(stripes, tmp_path)
+    epochs = [[training.batch(5 * epoch + index) for index in range(5)] for epoch in range(3)]
     for one, other in combinations(range(3), 2):
-        assert orders[one] != orders[other] and not torch.equal(batches[one], batches[other])
+        assert orders[one] != orders[other]
+        # Shifted by at most one pixel, so that nine images are all that there can be; their order tells.
+        assert not torch.equal(*(torch.cat([images for images, _ in epochs[epoch]]) for epoch in (one, other)))
+    for epoch in range(3):
+        assert torch.cat([labels for _, labels in epochs[epoch]]).tolist() == [i % 2 for i in orders[epoch]]
 
 
-def test_smoothing_gives_every_class_its_share_of_the_label() -> None:
+def test_augmentations_of_one_image_differ_by_epoch(stripes: Any, tmp_path: Path) -> None:
+    size = stripes.sizes["train"]
+    stripes.batch = lambda split, ids: (torch.eye(8).expand(len(ids), 1, 8, 8), torch.tensor(ids))
+    training = _begin(stripes, tmp_path, batch=size, shift=2)
+    seen = [dict(zip(labels.tolist(), images, strict=True)) for images, labels in map(training.batch, range(3))]
+    for one, other in combinations(seen, 2):
+        assert sum(torch.equal(one[i], other[i]) for i in range(size)) < size / 3
+
+
+def test_smoothing_gives_every_class_its_share_of_the_label(stripes: Any, tmp_path: Path) -> None:
     """Logits 2 and 0 with a label that is 0.9 the first class and 0.1 the second."""
-    network: Any = nn.Linear(1, 2)
-    with torch.no_grad():
-        network.weight.zero_()
-        network.bias.copy_(torch.tensor([2.0, 0.0]))
-    trainer = FashionCNNTrainer(CONFIG.model_copy(update={"smoothing": 0.2}))
-    optimiser = torch.optim.AdamW(network.parameters())
-    loss = trainer._step(network, optimiser, torch.ones(3, 1), torch.zeros(3, dtype=torch.long), 0.1)
-    assert loss == pytest.approx(math.log(1 + math.exp(-2)) + 0.1 * 2, rel=1e-5)
+    training = _begin(stripes, tmp_path, smoothing=0.2)
+    training.network = lambda images: torch.tensor([2.0, 0.0], requires_grad=True).expand(len(images), 2)
+    training.batch = lambda number: (torch.ones(3, 1, 8, 8), torch.zeros(3, dtype=torch.long))
+    assert training.step(0)["loss"] == pytest.approx(math.log(1 + math.exp(-2)) + 0.1 * 2, rel=1e-5)

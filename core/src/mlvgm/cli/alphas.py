@@ -50,7 +50,7 @@ def alphas(
 
     from mlvgm.cli.output import emit_json, print_plan, say
     from mlvgm.files import check_empty, check_writable
-    from mlvgm.pipelines.full_data import NEVER_ON_TEST, check_full
+    from mlvgm.full_data import NEVER_ON_TEST, check_full
     from mlvgm.runs.alphas_config import alphas_config
     from mlvgm.runs.parts import build_named, check_device
     from mlvgm.runs.resolve import collect

@@ -10,9 +10,9 @@ import typer
 from mlvgm.cli import options
 
 EPILOG = (
-    "Examples: `mlvgm train generator nvae` · `mlvgm train purifier a-vae --out my-a-vae`. "
-    "`mlvgm plugins list --kind trainers` lists what can be trained, as KINDs-NAME; "
-    "`mlvgm plugins info trainers/KINDs-NAME`, e.g. trainers/purifiers-a-vae, shows the train.* options of one."
+    "Examples: `mlvgm train generator nvae --budget demo` · `mlvgm train purifier a-vae --out my-a-vae`. "
+    "`mlvgm plugins list --kind trainers` lists what trains; `mlvgm plugins info trainers/NAME`, e.g. "
+    "trainers/purifiers-a-vae, shows the train.* options of one. Several processes of `torchrun` share each batch."
 )
 
 
@@ -29,6 +29,7 @@ def train(
     out: Annotated[
         Path, typer.Option(help="Folder for checkpoints, weights and card.", rich_help_panel="Output")
     ] = Path("trained"),
+    budget: options.Budget = None,
     settings: Annotated[list[str] | None, options.assignments("train.steps=100 or data.data_dir=DIR")] = None,
     seed: options.FixedSeed = 0,
     device: options.Device = "cpu",
@@ -36,68 +37,53 @@ def train(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train, write weights and a card, and print how to use them."""
+    """Train, write weights, card and metrics.jsonl, and print how to use the weights."""
     import os
 
     from mlvgm.cli.output import emit_json, say
     from mlvgm.cli.progress import progress_bar
-    from mlvgm.pipelines import train as pipeline
-    from mlvgm.pipelines.full_data import NEVER_TRAINED_ON, check_full
-    from mlvgm.plugins.load import built
-    from mlvgm.runs.parts import build_part, check_device, check_part, check_training
+    from mlvgm.full_data import NEVER_TRAINED_ON, check_full
+    from mlvgm.runs.parts import build_part, check_device, check_part
     from mlvgm.runs.resolve import collect
+    from mlvgm.runs.settings import nest, part, refuse_others
+    from mlvgm.runs.workers import announced, joined
+    from mlvgm.training.folder import check_folder
+    from mlvgm.training.trainers import choose
 
-    chosen_name = _check(kind, name or generator or classifier)
-    chosen = collect(assignments=settings or (), flags={"data.name": data}, file=None, environ=os.environ)
-    pipeline.check_folder(out, resume=resume)
-    trainer, configuration = check_training(kind, chosen_name, chosen)
-    check_part("data", chosen)
+    announced(os.environ)
+    check_folder(out, resume=resume)
+    given = collect(assignments=settings or (), flags={"data.name": data}, file=None, environ=os.environ)
+    refuse_others(given, ("data", "train"), what="training")
+    chosen = choose(
+        kind,
+        name or generator or classifier,
+        nest({key: setting.value for key, setting in part(given, "train").items()}),
+        budget=budget,
+    )
+    check_part("data", given)
     check_device(device)
-    dataset = build_part("data", chosen)
+    dataset = build_part("data", given)
     check_full(dataset, why=NEVER_TRAINED_ON)
-    trainable = built(trainer, configuration)
-    with progress_bar(f"training {chosen_name}", shown=not quiet) as update:
-        trained = pipeline.train(
-            trainable,
-            dataset,
-            folder=out,
-            seed=seed,
-            device=device,
-            resume=resume,
-            progress=lambda step, steps, metrics: update(
-                step, steps, " ".join(f"{key} {value:.4g}" for key, value in metrics.items())
-            ),
-        )
+    from mlvgm.training import run  # imports torch
+
+    with joined(os.environ) as workers:
+        with progress_bar(f"training {chosen.name}", shown=workers.leads and not quiet) as update:
+            trained = run.train(
+                chosen,
+                dataset,
+                folder=out,
+                seed=seed,
+                device=device,
+                resume=resume,
+                workers=workers,
+                progress=lambda step, steps, figures: update(
+                    step, steps, " ".join(f"{key} {value:.4g}" for key, value in figures.items())
+                ),
+            )
+        if not workers.leads:
+            return
     if json_output:
-        emit_json({"weights": str(trained.weights), "card": str(trained.card), "metrics": dict(trained.metrics)})
+        files = {"weights": str(trained.weights), "card": str(trained.card), "log": str(trained.log)}
+        emit_json({**files, "metrics": dict(trained.metrics), "use": list(trained.use)})
     use = " ".join(f"--set {setting}" for setting in trained.use)
     say(f"weights: {trained.weights}\ncard: {trained.card}\nuse them with: {use}")
-
-
-def _check(kind: str, name: str | None) -> str:
-    """The name, which is that of something of the kind that can be trained; trainers are called KINDs-NAME.
-
-    Raises:
-        ConfigError: the kind is unknown, or there is no name.
-        PluginError: nothing of the kind has the name.
-    """
-    import difflib
-
-    from mlvgm.errors import ConfigError, PluginError, unknown
-    from mlvgm.plugins.index import Index, noun
-
-    known: dict[str, list[str]] = {}
-    for entry in Index.installed().entries("trainers"):
-        kinds, _, one = entry.name.partition("-")
-        known.setdefault(noun(kinds), []).append(one)
-    kind = noun(kind)
-    if kind not in known:
-        raise unknown("kind of component to train", kind, known)
-    commands = " or ".join(f"`mlvgm train {kind} {one}`" for one in known[kind])
-    if name is None:
-        raise ConfigError(f"train what {kind}?", hint=commands)
-    if name.partition("?")[0] not in known[kind]:
-        near = [f"`mlvgm train {kind} {one}`" for one in difflib.get_close_matches(name, known[kind], n=1)]
-        hint = f"did you mean {near[0]}? known: {', '.join(known[kind])}" if near else commands
-        raise PluginError(f"no {kind} '{name}' that can be trained", hint=hint)
-    return name

@@ -13,9 +13,9 @@ from mlvgm.admissible import check_candidates
 from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.files import write_bytes
+from mlvgm.full_data import NEVER_ON_TEST, check_full
 from mlvgm.given import check_images
 from mlvgm.noise import Keys
-from mlvgm.pipelines.full_data import NEVER_ON_TEST, check_full
 from mlvgm.protocols.alphas import AdversarialSet
 from mlvgm.protocols.attack import Attack, AttackContext
 from mlvgm.protocols.data import Dataset, Split

@@ -16,7 +16,7 @@ PROTOCOLS: Mapping[str, tuple[str, ...]] = {
     "attacks": ("attack:Attack",),
     "datasets": ("data:Dataset",),
     "classifiers": ("classifier:Classifier",),
-    "trainers": ("train:Trainable",),
+    "trainers": ("train:Training",),
     "checks": ("check:Check",),
     "alphas": ("alphas:AlphaMethod",),
 }

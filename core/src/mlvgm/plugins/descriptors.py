@@ -96,6 +96,7 @@ class Component:
         converter: ``"module:attribute"`` of ``convert(container) -> Converted | None``, which turns other code bases'
             checkpoints into weights of this component and returns None for those of other families
             (:mod:`mlvgm.weights.container`).
+        trainer: name of the trainer that makes its weights, for ``mlvgm train KIND NAME``.
         argument: name of the configuration field that gets what follows the colon in ``NAME:ARGUMENT``.
         api: protocol version it was written against.
     """
@@ -107,5 +108,6 @@ class Component:
     weights: tuple[Weights, ...] = ()
     recipes: tuple[Recipe, ...] = ()
     converter: str | None = None
+    trainer: str | None = None
     argument: str | None = None
     api: tuple[int, int] = API_VERSION

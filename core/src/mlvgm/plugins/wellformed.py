@@ -16,6 +16,7 @@ _CAPABILITIES: Mapping[str, type] = {
     "needs_generator": bool,
     "needs_encoder": bool,
     "differentiable": bool,
+    "processes": bool,
     "access": str,
     "requirement": int,
 }
@@ -33,7 +34,7 @@ def complaint(component: Component) -> str | None:
 def _complaints(component: Component) -> Iterator[str]:
     for name in ("summary", "factory", "config"):
         yield from _expected(name, getattr(component, name), str, "text")
-    for name in ("converter", "argument"):
+    for name in ("converter", "trainer", "argument"):
         yield from _expected(name, getattr(component, name), (str, type(None)), "text or None")
     for name in ("factory", "config", "converter"):
         target = getattr(component, name)

@@ -11,7 +11,7 @@ import yaml
 
 from mlvgm import plain_yaml
 from mlvgm.errors import InputError
-from mlvgm.pipelines.full_data import NEVER_ON_TEST, check_full
+from mlvgm.full_data import NEVER_ON_TEST, check_full
 from mlvgm.plugins.load import build
 from mlvgm.protocols.alphas import AlphaMethod, purifier_of
 from mlvgm.runs.alphas_config import AlphasConfig

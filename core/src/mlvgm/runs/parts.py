@@ -7,11 +7,11 @@ from typing import Any
 from mlvgm.errors import ConfigError, PluginError
 from mlvgm.others import guarded
 from mlvgm.plugins.contracts import difference
-from mlvgm.plugins.load import Resolved, build, component, configured
+from mlvgm.plugins.load import build, component, configured
 from mlvgm.protocols.data import Dataset
 from mlvgm.reading import size_of
 from mlvgm.runs.config import COMPONENTS, DEFAULT_NAMES, Named, PurifyConfig
-from mlvgm.runs.settings import Settings, nest, part, refuse_others
+from mlvgm.runs.settings import Settings, nest, part
 
 
 def build_named(kind: str, named: Named, **parts: Any) -> Any:
@@ -77,23 +77,6 @@ def build_data(config: PurifyConfig) -> tuple[Dataset, tuple[int, ...]]:
     if not size:
         raise ConfigError(f"split '{config.split}' of data '{config.data.name}' is empty")
     return data, tuple(range(size if config.limit is None else min(config.limit, size)))
-
-
-def check_training(kind: str, name: str, settings: Settings) -> tuple[Resolved, Any]:
-    """The trainer of ``name`` and its configuration of ``train.*`` settings, checked and not built.
-
-    Args:
-        kind: singular or plural, e.g. ``"generator"``.
-        name: what is trained, e.g. ``"nvae"``.
-
-    Raises:
-        ConfigError: an option is unknown or out of bounds.
-        PluginError: nothing of that name can be trained.
-    """
-    refuse_others(settings, ("data", "train"), what="training")
-    options = nest({key: setting.value for key, setting in part(settings, "train").items()})
-    trainer = component("trainers", f"{kind.removesuffix('s')}s-{name}")
-    return trainer, configured(trainer, {**trainer.given, **options})
 
 
 def check_attacks(config: PurifyConfig) -> None:

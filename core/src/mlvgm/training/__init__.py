@@ -1,1 +1,1 @@
-"""What trainings of all plugins share: the loop, the order of images, noisy inputs, averages of weights."""
+"""Trainings of all plugins: one loop with checkpoints, log and card; what their steps have in common."""

@@ -9,6 +9,7 @@ biggan_generator = Component(
     factory="mlvgm_biggan.biggan.build:biggan",
     config="mlvgm_biggan.biggan.config:BigGANConfig",
     converter="mlvgm_biggan.biggan.loader:convert",
+    trainer="generators-biggan",
     capabilities={"encodes": True, "inverts": True, "conditional": True},
     weights=(
         Weights(

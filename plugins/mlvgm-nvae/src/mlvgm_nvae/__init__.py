@@ -9,6 +9,7 @@ nvae = Component(
     factory="mlvgm_nvae.build:nvae",
     config="mlvgm_nvae.config:NVAEConfig",
     converter="mlvgm_nvae.loaders.containers:convert",
+    trainer="generators-nvae",
     capabilities={"encodes": True, "inverts": True},
     weights=(
         Weights(
@@ -54,6 +55,7 @@ train_nvae = Component(
     summary="trains NVAE: evidence lower bound with KL warm-up, on clean or noisy inputs",
     factory="mlvgm_nvae.training:NVAETraining",
     config="mlvgm_nvae.training_config:NVAETrainingConfig",
+    capabilities={"processes": True},
 )
 
 vdvae_generator = Component(

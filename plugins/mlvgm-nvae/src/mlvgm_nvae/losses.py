@@ -25,7 +25,7 @@ def balancing_targets(architecture: NVAEArchitecture) -> Tensor:
     return shares / shares.min()
 
 
-def balanced_kl(kl: Tensor, targets: Tensor) -> Tensor:
+def balanced_kl(kl: Tensor, targets: Tensor, *, carried: Tensor | None = None) -> Tensor:
     """Sum over latents of KL, each weighted by how much it carries already, relative to its target; (B,).
 
     The weights have mean 1 and no gradient. A latent that carries much is penalised more, so others come alive.
@@ -33,9 +33,10 @@ def balanced_kl(kl: Tensor, targets: Tensor) -> Tensor:
     Args:
         kl: (B, latents) in nats.
         targets: :func:`balancing_targets`.
+        carried: mean size of each latent's KL over the whole batch, where ``kl`` is of a part of it.
     """
     # The small constant keeps a dead latent's weight positive.
-    carried = kl.abs().mean(0) + 0.01
+    carried = (kl.abs().mean(0) if carried is None else carried) + 0.01
     weights = carried / targets.to(kl) * carried.sum()
     return (kl * (weights / weights.mean()).detach()).sum(1)
 

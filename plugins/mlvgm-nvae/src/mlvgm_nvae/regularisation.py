@@ -50,10 +50,10 @@ class SpectralPenalty:
             total = total.to(matrix) + left @ matrix @ right
         return total
 
-    def state_dict(self) -> list[Tensor]:
+    def state_dict(self) -> dict[str, list[Tensor]]:
         """The singular vectors found so far."""
-        return self.vectors
+        return {"vectors": self.vectors}
 
-    def load_state_dict(self, vectors: list[Tensor]) -> None:
-        """Go on from ``vectors``."""
-        self.vectors = list(vectors)
+    def load_state_dict(self, state_dict: dict[str, list[Tensor]]) -> None:
+        """Go on from other ones."""
+        self.vectors = list(state_dict["vectors"])

@@ -1,25 +1,13 @@
-"""Schedules of training: learning rate, and the weight of each latent's KL."""
+"""Schedule of training: the weight of each latent's KL."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from mlvgm_nvae.architecture import NVAEArchitecture
-
-
-def learning_rate(step: int, *, steps: int, warmup: int) -> float:
-    """Factor on the learning rate at ``step`` (from 0): linear warm-up, then a cosine to 0.
-
-    >>> learning_rate(0, steps=100, warmup=10), round(learning_rate(99, steps=100, warmup=10), 4)
-    (0.1, 0.0003)
-    """
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
 
 
 def kl_weights(

@@ -179,7 +179,7 @@ latent_drift = Component(
 
 train_trades = Component(
     summary="fine-tunes a classifier to answer alike in an L2 ball around each image (arXiv 1901.08573)",
-    factory="mlvgm_robust.competitors.trades.training:trainer",
+    factory="mlvgm_robust.competitors.trades.training:TradesTraining",
     config="mlvgm_robust.competitors.trades.training_config:TradesConfig",
 )
 
@@ -187,6 +187,7 @@ a_vae_purifier = Component(
     summary="competitor: variational auto-encoder of the pooled image with a styled decoder (A-VAE, ECCV 2020)",
     factory="mlvgm_robust.competitors.a_vae.purifier:build",
     config="mlvgm_robust.competitors.a_vae.config:AVAEConfig",
+    trainer="purifiers-a-vae",
     capabilities={"needs_generator": False, "differentiable": True},
     weights=(
         Weights(
@@ -200,7 +201,7 @@ a_vae_purifier = Component(
 )
 train_a_vae = Component(
     summary="trains an A-VAE against a WGAN-GP critic",
-    factory="mlvgm_robust.competitors.a_vae.training:trainer",
+    factory="mlvgm_robust.competitors.a_vae.training:AVAETraining",
     config="mlvgm_robust.competitors.a_vae.training_config:AVAETrainingConfig",
 )
 
@@ -208,6 +209,7 @@ nd_vae_purifier = Component(
     summary="competitor: noise, then a hierarchical VAE trained from attacked images to clean ones (ND-VAE)",
     factory="mlvgm_robust.competitors.nd_vae.purifier:build",
     config="mlvgm_robust.competitors.nd_vae.config:NDVAEConfig",
+    trainer="purifiers-nd-vae",
     capabilities={"needs_generator": False, "differentiable": True},
     weights=(
         Weights(
@@ -221,7 +223,7 @@ nd_vae_purifier = Component(
 )
 train_nd_vae = Component(
     summary="trains an ND-VAE on one-step attacks of the base classifier, made as it goes",
-    factory="mlvgm_robust.competitors.nd_vae.training:trainer",
+    factory="mlvgm_robust.competitors.nd_vae.training:NDVAETraining",
     config="mlvgm_robust.competitors.nd_vae.training_config:NDVAETrainingConfig",
 )
 

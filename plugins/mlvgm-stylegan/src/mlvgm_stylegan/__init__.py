@@ -9,6 +9,7 @@ stylegan2_generator = Component(
     factory="mlvgm_stylegan.stylegan2.build:stylegan2",
     config="mlvgm_stylegan.stylegan2.config:StyleGAN2Config",
     converter="mlvgm_stylegan.stylegan2.loaders.convert:convert",
+    trainer="generators-stylegan2",
     capabilities={"encodes": True},
     weights=(
         Weights(

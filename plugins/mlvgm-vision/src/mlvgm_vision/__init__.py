@@ -27,6 +27,7 @@ fashion_cnn = Component(
     summary="small residual classifier of Fashion-MNIST or of shapes, weights included",
     factory="mlvgm_vision.classifiers.shipped:fashion_cnn",
     config="mlvgm_vision.classifiers.config:FashionCNNConfig",
+    trainer="classifiers-fashion-cnn",
     weights=(
         Weights(
             name="fashion-mnist",
@@ -74,6 +75,7 @@ published_classifier = Component(
 
 train_fashion_cnn = Component(
     summary="trains fashion-cnn: AdamW, one-cycle rate, flips and shifts",
-    factory="mlvgm_vision.training.fashion_cnn:trainer",
+    factory="mlvgm_vision.training.fashion_cnn:FashionCNNTrainer",
     config="mlvgm_vision.training.training_config:FashionCNNTraining",
+    capabilities={"processes": True},
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from mlvgm.training.config import TrainingConfig
 from mlvgm_biggan.biggan.architecture import BigGANArchitecture, PositiveInt, light
 
 
@@ -14,10 +15,9 @@ def large_first_chunk() -> BigGANArchitecture:
     return light(chunks=(24, 8, 8, 8), widths=(128, 96, 48, 16))
 
 
-class BigGANTrainingConfig(BaseModel):
+class BigGANTrainingConfig(TrainingConfig):
     """Options of ``mlvgm train generator biggan``; the defaults make the weights that ship."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     BUDGETS: ClassVar[dict[str, dict[str, object]]] = {
         "demo": {"steps": 300},
         "standard": {},
@@ -34,15 +34,17 @@ class BigGANTrainingConfig(BaseModel):
     discriminator_rate: float = Field(8e-4, gt=0, description="Adam's learning rate for the discriminator")
     decay: float = Field(0.5, ge=0, le=1, description="last share of the steps, over which the rates fall to 0")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged generator, which is what is saved")
-    flips: bool = Field(False, description="mirror half of the real images")
     standing_batches: int = Field(
         200, ge=1, description="batches of fresh draws that the averaged generator's batch-norm statistics come from"
     )
-    checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _whole_halves(self) -> Self:
         side, halvings = self.architecture.image[1], len(self.discriminator_widths)
         if side % 2**halvings:
             raise ValueError(f"discriminator_widths: {halvings} of them halve the side {side} to no whole number")
         return self
+
+    def decayed(self, step: int) -> float:
+        """Factor on both rates: 1, then a line to 0."""
+        return min(1.0, (1 - step / self.steps) / self.decay) if self.decay else 1.0

@@ -8,7 +8,7 @@ from torch import Tensor
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys, normal, uniform
 from mlvgm.protocols.data import Dataset
-from mlvgm.training.minibatches import check_data
+from mlvgm.training.minibatches import check_image
 from mlvgm_biggan.biggan.architecture import BigGANArchitecture
 
 
@@ -16,10 +16,10 @@ def check_fit(data: Dataset, architecture: BigGANArchitecture) -> None:
     """Refuse data that the architecture cannot be trained on.
 
     Raises:
-        InputError: only a sample of the data is here, or images or classes are others than the architecture's.
+        InputError: images or classes are others than the architecture's.
     """
     info = data.info
-    check_data(info, "architecture", architecture.image, option="architecture")
+    check_image(info, "architecture", architecture.image, option="architecture")
     if info.classes != architecture.classes:
         raise InputError(f"{info.name} has {info.classes} classes, the architecture is for {architecture.classes}")
 

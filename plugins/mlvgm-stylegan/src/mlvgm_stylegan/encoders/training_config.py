@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mlvgm.training.config import WarmCosineConfig
 
 PositiveInt = Annotated[int, Field(ge=1)]
 
 
-class EncoderTrainingConfig(BaseModel):
+class EncoderTrainingConfig(WarmCosineConfig):
     """Options of ``mlvgm train encoder stylegan2``; the defaults make the encoder that ships."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     BUDGETS: ClassVar[dict[str, dict[str, object]]] = {
         "demo": {"steps": 400},
         "standard": {},
@@ -35,7 +36,6 @@ class EncoderTrainingConfig(BaseModel):
     steps: PositiveInt = Field(3500, description="updates")
     batch: PositiveInt = Field(32, description="real images a step, and as many generated ones")
     learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of Adam")
-    warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up, followed by a cosine to 0")
     ema: float = Field(0.995, ge=0, lt=1, description="decay of the averaged parameters, which are what is saved")
     pixels: float = Field(8.0, ge=0, description="weight of the mean squared error of pixels in [0, 1]")
     absolute: float = Field(0.5, ge=0, description="weight of their mean absolute error")
@@ -44,4 +44,3 @@ class EncoderTrainingConfig(BaseModel):
         0.1, ge=0, description="weight of the squared error of styles on generated images, in units of their variance"
     )
     offsets: float = Field(0.002, ge=0, description="weight of the size and the spread of offsets from the mean style")
-    checkpoint_every: PositiveInt = Field(250, description="steps between checkpoints")

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from mlvgm.training.config import TrainingConfig
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 from mlvgm_stylegan.stylegan2.discriminator_architecture import DiscriminatorArchitecture
 
 
-class StyleGAN2TrainingConfig(BaseModel):
+class StyleGAN2TrainingConfig(TrainingConfig):
     """Options of ``mlvgm train generator stylegan2``; the defaults make the weights called "fashion-mnist"."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     BUDGETS: ClassVar[dict[str, dict[str, object]]] = {
         "demo": {"steps": 500},
         "standard": {},
         "rigorous": {"steps": 20000},
     }
+    # No rate depends on the number of steps: more of them go on where fewer ended.
+    FREE: ClassVar[frozenset[str]] = TrainingConfig.FREE | {"steps"}
 
     architecture: StyleGAN2Architecture | None = Field(
         None, description="of the generator; empty is the light one for the data's images"
@@ -38,7 +40,6 @@ class StyleGAN2TrainingConfig(BaseModel):
     style_mixing: float = Field(0.5, ge=0, le=1, description="share of images whose layers come from two styles")
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the averaged parameters, which are what is saved")
     w_decay: float = Field(0.995, ge=0, lt=1, description="decay of the mean style")
-    flips: bool = Field(False, description="mirror half of the real images")
     augment: float = Field(
         0.0,
         ge=0,
@@ -46,7 +47,6 @@ class StyleGAN2TrainingConfig(BaseModel):
         description="target of r_t for adaptive discriminator augmentation (0.6 in the paper); 0 is none",
     )
     augment_ramp: int = Field(100_000, ge=1, description="images over which augmentation can go from never to always")
-    checkpoint_every: int = Field(250, ge=1, description="steps between checkpoints")
 
     @model_validator(mode="after")
     def _groups(self) -> Self:

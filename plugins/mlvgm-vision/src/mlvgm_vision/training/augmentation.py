@@ -7,10 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mlvgm.noise import Keys, uniform
+from mlvgm.training.augmentation import mirrored
 
 
 def augment(images: Tensor, keys: Keys, *, shift: int, flip: bool) -> Tensor:
-    """Mirror and shift images, each as its row of ``keys`` says; pixels that come in are zero.
+    """Shift and mirror images, each as its row of ``keys`` says; pixels that come in are zero.
 
     Args:
         images: (B, C, H, W).
@@ -26,8 +27,7 @@ def augment(images: Tensor, keys: Keys, *, shift: int, flip: bool) -> Tensor:
     top, left = ((2 * shift + 1) * chance[:, :2]).long().unbind(1)
     rows = top[:, None] + torch.arange(height)
     columns = left[:, None] + torch.arange(width)
-    if flip:
-        columns = torch.where(chance[:, 2:] < 0.5, columns.flip(1), columns)
     padded = F.pad(images, [shift] * 4).permute(0, 2, 3, 1)
     batch = torch.arange(len(images))[:, None, None]
-    return padded[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    shifted = padded[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    return mirrored(shifted, chance[:, 2]) if flip else shifted

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from mlvgm_robust.competitors.a_vae.architecture import AVAEArchitecture
-from mlvgm_robust.competitors.training_config import TrainingConfig
+from mlvgm_robust.competitors.training_config import CompetitorConfig
 
 
-class AVAETrainingConfig(TrainingConfig):
+class AVAETrainingConfig(CompetitorConfig):
     """Options of ``mlvgm train purifier a-vae``; the defaults make the weights called "fashion-mnist"."""
 
     architecture: AVAEArchitecture = Field(default_factory=AVAEArchitecture, description="what to train")

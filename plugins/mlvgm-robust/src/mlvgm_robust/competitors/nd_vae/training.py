@@ -1,4 +1,4 @@
-"""Training of an ND-VAE from attacked images to clean ones: deterministic in (seed, step), resumable."""
+"""Training of an ND-VAE from attacked images to clean ones."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import build
-from mlvgm.protocols.train import TrainContext, Trained
-from mlvgm.training.minibatches import check_data
+from mlvgm.protocols.train import Made
+from mlvgm.training.measures import accuracy, squared_error
+from mlvgm.training.minibatches import check_image
+from mlvgm.training.schedule import set_rate
+from mlvgm.training.session import Session
 from mlvgm_robust.competitors.nd_vae.file import FILE
 from mlvgm_robust.competitors.nd_vae.network import NDVAE
 from mlvgm_robust.competitors.nd_vae.training_config import NDVAETrainingConfig
 from mlvgm_robust.competitors.nd_vae.training_data import attacked, batch_noise, noised
-from mlvgm_robust.competitors.training import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from mlvgm.protocols.data import Dataset
 
 
 class NDVAETraining:
@@ -29,66 +28,59 @@ class NDVAETraining:
 
     The published models attack at L2 4 for 256×256 pixels and 2 for 64×64; at 32×32 each image has its own radius,
     between 1 and 2 by default.
+
+    Raises:
+        InputError: the images do not fit the architecture.
     """
 
-    def __init__(self, config: NDVAETrainingConfig) -> None:
-        self.config = config
+    def __init__(self, config: NDVAETrainingConfig, *, session: Session) -> None:
+        self.config, self.session = config, session
+        check_image(session.data.info, "architecture", config.architecture.image, option="architecture.image")
+        classifier = build("classifiers", config.classifier, config.options, data=session.data.info)
+        self.classifier = classifier.to(session.device)
+        self.network = session.initial(lambda: NDVAE(config.architecture)).to(session.device)
+        self.optimiser = torch.optim.Adamax(self.network.parameters(), eps=1e-3, weight_decay=config.weight_decay)
+        self.parts = {"network": self.network, "optimiser": self.optimiser}
 
-    def train(self, data: Dataset, *, context: TrainContext) -> Trained:
-        """Train on ``data``'s train split; weights, card and checkpoint go into ``context.folder``.
+    def step(self, number: int) -> Mapping[str, float]:
+        config = self.config
+        images, labels, draws = self.session.minibatch(number)
+        set_rate(config.rate(number), self.optimiser)
+        noise, *latents = self._noise(draws.keys, images)
+        inputs = noised(attacked(self.classifier, images, labels, draws.keys, eps=config.eps), noise, std=config.std)
+        found = self.network(inputs, latents)
+        reconstruction, kl = -found.pixels.log_likelihood(images).mean(), found.kl.sum(1).mean()
+        loss = reconstruction + kl_weight(number, steps=config.steps, share=config.kl_warmup) * kl
+        norm = self.session.update(self.optimiser, loss, clip=config.clip)
+        return {"loss": loss.item(), "kl": kl.item(), "gradient": norm.item()}
 
-        Raises:
-            InputError: the data are only a sample, or their images do not fit the architecture.
-            CheckFailed: the loss became infinite or NaN.
-        """
-        config, a = self.config, self.config.architecture
-        check_data(data.info, "architecture", a.image, option="architecture.image")
-        classifier = build("classifiers", config.classifier, config.options, data=data.info).to(context.device)
-        training = Training("purifier", "nd-vae", config, data, context)
-        network = training.initial(lambda: NDVAE(a)).to(context.device)
-        optimiser = torch.optim.Adamax(network.parameters(), eps=1e-3, weight_decay=config.weight_decay)
+    def _noise(self, keys: Keys, images: Tensor) -> list[Tensor]:
+        a = self.config.architecture
+        return [part.to(images) for part in batch_noise(keys, a.image, a.latent_shapes, rows=len(images))]
 
-        def step(number: int) -> Mapping[str, float]:
-            images, labels, keys = training.minibatch(number)
-            training.set_rate(number, optimiser)
-            noise, *latents = (
-                part.to(images) for part in batch_noise(keys, a.image, a.latent_shapes, rows=len(images))
-            )
-            inputs = noised(attacked(classifier, images, labels, keys, eps=config.eps), noise, std=config.std)
-            found = network(inputs, latents)
-            reconstruction, kl = -found.pixels.log_likelihood(images).mean(), found.kl.sum(1).mean()
-            loss = reconstruction + kl_weight(number, steps=config.steps, share=config.kl_warmup) * kl
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-            optimiser.step()
-            return {"loss": loss.item(), "kl": kl.item(), "gradient": norm.item()}
-
-        seconds = training.run(step, {"network": network, "optimiser": optimiser})
-        return self._finish(network.eval(), classifier, training, seconds)
-
-    def _finish(self, network: NDVAE, classifier: nn.Module, training: Training, seconds: float) -> Trained:
-        FILE.save(network, training.weights)
-        config, a = self.config, self.config.architecture
-        keys = Keys.of(seed=training.context.seed, purpose="evaluation", samples=[0])
+    def finish(self) -> Made:
+        config, session, network = self.config, self.session, self.network.eval()
+        FILE.save(network, session.weights)
+        keys = Keys.of(seed=session.seed, purpose="evaluation", samples=[0])
 
         def purify(images: Tensor) -> Tensor:
-            noise, *latents = (
-                part.to(images) for part in batch_noise(keys, a.image, a.latent_shapes, rows=len(images))
-            )
+            noise, *latents = self._noise(keys, images)
             return network(noised(images, noise, std=config.std), latents).pixels.mean().clamp(0, 1)
 
-        error = training.squared_error(purify)
-        right = training.accuracy(lambda images: classifier(purify(images)))
-        return training.finished(
-            title=f"ND-VAE {training.data.info.name}",
+        count = min(config.evaluation_images, session.data.size("validation"))
+        error = squared_error(purify, session, "validation", count=count)
+        right = accuracy(lambda images: self.classifier(purify(images)), session, "validation", count=count)
+        finding = (
+            f"On the first {count} validation images, clean, purified once: mean squared error {error:.4f}, accuracy "
+            f"of {config.classifier} {right:.2%}"
+        )
+        return Made(
+            title=f"ND-VAE {session.data.info.name}",
             summary="A hierarchical variational auto-encoder that was trained from noisy images, attacked with FGSM "
             f"(L2 {config.eps[0]:g} to {config.eps[1]:g}, labels used) on {config.classifier}, to clean ones.",
-            metrics={"validation squared error": error, "validation accuracy": right},
-            finding=f"On the first {training.measured} validation images, clean, purified once: mean squared error "
-            f"{error:.4f}, accuracy of {config.classifier} {right:.2%}",
-            seconds=seconds,
-            use=("purifier.name=nd-vae", f"purifier.weights={training.weights}"),
+            use=("purifier.name=nd-vae", f"purifier.weights={session.weights}"),
+            metrics={"validation squared error": error, "validation accuracy": right} if count else {},
+            findings=[finding] if count else [],
         )
 
 
@@ -99,8 +91,3 @@ def kl_weight(step: int, *, steps: int, share: float) -> float:
     (0.5, 1.0)
     """
     return min(1.0, step / (share * steps)) if share else 1.0
-
-
-def trainer(config: NDVAETrainingConfig) -> NDVAETraining:
-    """Factory of the trainer ``purifiers-nd-vae``."""
-    return NDVAETraining(config)

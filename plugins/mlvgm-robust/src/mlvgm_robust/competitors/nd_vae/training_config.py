@@ -7,12 +7,12 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from mlvgm_robust.competitors.nd_vae.architecture import NDVAEArchitecture
-from mlvgm_robust.competitors.training_config import TrainingConfig
+from mlvgm_robust.competitors.training_config import CompetitorConfig
 
 Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class NDVAETrainingConfig(TrainingConfig):
+class NDVAETrainingConfig(CompetitorConfig):
     """Options of ``mlvgm train purifier nd-vae``; the defaults make the weights called "fashion-mnist"."""
 
     architecture: NDVAEArchitecture = Field(default_factory=NDVAEArchitecture, description="what to train")

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
-from mlvgm_robust.competitors.training_config import TrainingConfig
+from mlvgm_robust.competitors.training_config import CompetitorConfig
 
 
-class TradesConfig(TrainingConfig):
+class TradesConfig(CompetitorConfig):
     """Options of ``mlvgm train classifier trades``; the defaults make the weights of fashion-cnn called "trades"."""
 
     classifier: str = Field("fashion-cnn", description="classifier that is fine-tuned, from the weights it has")

@@ -1,0 +1,91 @@
+"""A training from its first step to weights, log and card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlvgm.errors import ConfigError
+from mlvgm.full_data import NEVER_TRAINED_ON, check_full
+from mlvgm.plugins.load import built
+from mlvgm.protocols.data import Dataset
+from mlvgm.protocols.train import Trained, Training
+from mlvgm.runs.lock import locked
+from mlvgm.runs.workers import Workers
+from mlvgm.training.folder import check_folder
+from mlvgm.training.log import NAME, draw_figures
+from mlvgm.training.loop import Progress, run_steps
+from mlvgm.training.session import Session
+from mlvgm.training.trainers import Chosen
+from mlvgm.weights.card import training_command, write_card
+
+
+def train(
+    chosen: Chosen,
+    data: Dataset,
+    *,
+    folder: Path,
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+    workers: Workers | None = None,
+    progress: Progress = lambda step, steps, figures: None,
+) -> Trained:
+    """Train into ``folder``: weights, card, ``metrics.jsonl`` and checkpoint.
+
+    Example:
+        >>> chosen = choose("classifier", "fashion-cnn", {"steps": 100})              # doctest: +SKIP
+        >>> train(chosen, data, folder=Path("trained")).metrics                       # doctest: +SKIP
+
+    Args:
+        chosen: what is trained, with its configuration.
+        data: its train split is used.
+        folder: made if missing.
+        seed: seed of everything random.
+        device: torch device.
+        resume: go on from the checkpoint in ``folder``.
+        workers: this process among those that share each batch; the only one by default.
+        progress: called with (step, steps, figures).
+
+    Raises:
+        InputError: ``data`` is only a sample of test images, or does not fit what is trained; ``folder`` is not
+            writable, in use, or not empty and ``resume`` is not set, or empty and it is, or its checkpoint is of
+            another training.
+        ConfigError: several processes cannot share the training.
+        CheckFailed: it diverged.
+    """
+    workers = Workers() if workers is None else workers
+    check_full(data, why=NEVER_TRAINED_ON)
+    check_folder(folder, resume=resume)
+    if workers.count > 1 and not chosen.trainer.component.capabilities.get("processes"):
+        message = f"training {chosen.kind} {chosen.name} takes one process, came {workers.count}"
+        raise ConfigError(message, hint="start it without torchrun")
+    session = Session(chosen.kind, chosen.name, chosen.config, data, folder, seed, device, workers)
+    training: Training = built(chosen.trainer, chosen.config, session=session)
+    workers.wait()  # nobody looks whether the folder is empty any more
+    folder.mkdir(parents=True, exist_ok=True)
+    if not workers.leads:
+        run_steps(training, session, resume=resume, progress=progress)
+        return workers.agree(None)  # type: ignore[no-any-return]
+    with locked(folder):
+        seconds = run_steps(training, session, resume=resume, progress=progress)
+        return workers.agree(_finish(training, session, seconds))  # type: ignore[no-any-return]
+
+
+def _finish(training: Training, session: Session, seconds: float) -> Trained:
+    made = training.finish()
+    figure = draw_figures(session.folder)
+    details = [] if figure is None else [f"![figures of each step]({figure.name})", ""]
+    card = write_card(
+        session.weights,
+        title=made.title,
+        summary=made.summary,
+        command=training_command(session.kind, session.name, session.config, data=session.data.info, seed=session.seed),
+        data=session.data.info,
+        split="train",
+        seed=session.seed,
+        seconds=seconds,
+        findings=made.findings,
+        details=[*details, *made.details],
+    )
+    metrics = {**made.metrics, "cpu_seconds": seconds}
+    return Trained(session.weights, card, session.folder / NAME, metrics, made.use)
