@@ -13,6 +13,7 @@ from mlvgm.errors import ConfigError, PluginError
 from mlvgm.plugins.descriptors import Component
 from mlvgm.plugins.index import Index
 from mlvgm.protocols.train import Trained
+from mlvgm.training.loop import Progress
 from mlvgm.training.trainers import Chosen, choose
 
 DATA = ("--data", "shapes", "--set", "data.train=100")
