@@ -65,7 +65,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
         self._follow(mean.detach(), variance.detach() * (count / (count - 1)))
         scale = (variance + self.eps).rsqrt()
         scale = scale if self.weight is None else scale * self.weight
-        normalised = centred * scale[:, None, None]
+        normalised: Tensor = centred * scale[:, None, None]
         return normalised if self.bias is None else normalised + self.bias[:, None, None]
 
     def _follow(self, mean: Tensor, variance: Tensor) -> None:

@@ -121,7 +121,7 @@ class Session:
             the norm of the gradient before it was clipped; not computed, 0, where nothing is.
         """
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         if self.workers.count > 1:
             average_gradients(parameters)
