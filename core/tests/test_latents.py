@@ -40,3 +40,9 @@ def test_replaced_takes_only_the_named_latents() -> None:
     theirs = Latents(tuple(torch.ones(2, 1) for _ in range(3)))
     mixed = ours.replaced([1], theirs)
     assert [float(value.sum()) for value in mixed.values] == [0, 2, 0]
+
+
+def test_draws_of_an_image_are_neighbours() -> None:
+    latents = Latents((torch.arange(3.0)[:, None],), condition=torch.arange(3)[:, None])
+    assert latents.repeat(2).values[0].flatten().tolist() == [0, 0, 1, 1, 2, 2]
+    assert latents.repeat(2).condition.flatten().tolist() == [0, 0, 1, 1, 2, 2]

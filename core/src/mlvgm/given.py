@@ -108,6 +108,19 @@ def check_keys(keys: Keys, *, name: str) -> None:
         raise InputError(f"keys for {name}: there are no rows", hint="give one sample and one draw at least")
 
 
+def check_classes(classes: Tensor, count: int) -> Tensor:
+    """The class numbers; what is none is refused.
+
+    Raises:
+        InputError: a number outside 0 … count − 1, or no whole numbers.
+    """
+    numbers = torch.as_tensor(classes)
+    inside = numbers.numel() == 0 or 0 <= int(numbers.min()) <= int(numbers.max()) < count
+    if numbers.is_floating_point() or not inside:
+        raise InputError(f"expected classes in 0 … {count - 1}, got {numbers.tolist()}")
+    return numbers
+
+
 def _check_values(
     values: Mapping[str, tuple[Tensor, tuple[int, ...]]],
     condition: Tensor | None,

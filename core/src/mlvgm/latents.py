@@ -67,6 +67,10 @@ class Latents:
         """The latents of some rows."""
         return self._map(lambda value: value[index])
 
+    def repeat(self, draws: int) -> Latents:
+        """Each row ``draws`` times, image-major."""
+        return self._map(lambda value: value.repeat_interleave(draws, 0))
+
     def to(self, device: torch.device | str) -> Latents:
         """The same latents on ``device``."""
         return self._map(lambda value: value.to(device))

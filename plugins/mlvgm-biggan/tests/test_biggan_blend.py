@@ -50,7 +50,7 @@ def test_late_expansion_equals_early_expansion(generator: EncodingBigGANGenerato
     count, rows = len(generator.latents), dict[str, int]()
     alphas = [0.0 if i < kept else 0.7 for i in range(count)]
     codes, noise = generator.encode(pictures(generator, 2)), generator.draw_noise(keys(2, draws=3))
-    inner = {"seed": generator.network.seed, "convolution": generator.network.blocks[0].convolution1}
+    inner = {"seed": generator.model.seed, "convolution": generator.model.blocks[0].convolution1}
     hooks = [
         module.register_forward_hook(lambda *call, name=name: rows.update({name: len(call[2])}))
         for name, module in inner.items()

@@ -19,14 +19,14 @@ from tolerance import GRADIENT, close
 def test_specs_and_capabilities(generator: EncodingBigGANGenerator) -> None:
     assert isinstance(generator, Encodes) and isinstance(generator, Conditional) and isinstance(generator, Inverts)
     assert isinstance(generator.encode(pictures(generator, 1)), Encoding)
-    assert not isinstance(BigGANGenerator(generator.network), Encodes)
+    assert not isinstance(BigGANGenerator(generator.model), Encodes)
     noise = generator.draw_noise(keys(2))
     latents = generator.to_latents(noise)
     for i, spec in enumerate(generator.latents):
         assert spec.name == f"z{i}" and noise.of(i).shape == latents.values[i].shape == (2, *spec.shape)
         assert spec.shape == spec.noise_shape
     assert generator.decode(latents).shape == (2, *generator.image.shape) == (2, 1, 16, 16)
-    assert not any(parameter.requires_grad for parameter in generator.network.parameters())
+    assert not any(parameter.requires_grad for parameter in generator.model.parameters())
 
 
 @every
@@ -92,7 +92,7 @@ def test_to_noise_inverts_to_latents(generator: EncodingBigGANGenerator) -> None
 @every
 def test_gradients_equal_finite_differences(generator: EncodingBigGANGenerator) -> None:
     precise = generator.to("cpu")
-    precise.network.double()
+    precise.model.double()
     precise.encoder.double()
     noise = generator.draw_noise(keys(1, draws=2))
     x = pictures(generator, 1).double().requires_grad_()

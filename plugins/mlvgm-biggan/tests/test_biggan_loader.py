@@ -73,7 +73,7 @@ def test_images_are_those_of_the_slow_evaluation(options: Options, tmp_path: Pat
     assert generator.image.shape == (3, *(2 * [options.bottom_width * 2**options.blocks]))
     assert generator.classes == options.n_classes
     assert len(generator.latents) == (options.blocks + 1 if options.hier else 1)
-    assert [int(i) for i in generator.network.attention] == list(options.attention)
+    assert [int(i) for i in generator.model.attention] == list(options.attention)
 
 
 def test_both_flavours_of_batch_norm_are_the_same_function(tmp_path: Path, golden: Callable[[str], Path]) -> None:
@@ -196,7 +196,7 @@ def test_an_eps_of_1e_4_makes_no_bigbigan(mybn: bool, tmp_path: Path) -> None:
     options = Options(mybn=mybn, BN_eps=1e-4, SN_eps=1e-4)
     state, (z, classes) = checkpoint(options), inputs(options)
     generator = load(state, options, tmp_path)
-    assert generator.sampling.label is None and generator.network.architecture.label is None
+    assert generator.sampling.label is None and generator.model.architecture.label is None
     drawn = generator.draw_noise(Keys.of(seed=0, purpose="test", samples=range(40))).condition
     assert len(torch.unique(drawn, dim=0)) == options.n_classes
     close(decoded(generator, z, classes), expected_images(state, options, z, classes))
@@ -233,7 +233,7 @@ def test_options_may_be_yaml(tmp_path: Path) -> None:
     save_file(checkpoint(Options()), tmp_path / "weights.safetensors")
     (tmp_path / "config.yaml").write_text("G:\n  BN_eps: 3e-05\n  SN_eps: 1e-06\n  n_classes: 6\n")
     paths = {"weights": str(tmp_path / "weights.safetensors"), "config": str(tmp_path / "config.yaml")}
-    assert mlvgm.load("generators/biggan", **paths).network.architecture.batch_norm_eps == 3e-5
+    assert mlvgm.load("generators/biggan", **paths).model.architecture.batch_norm_eps == 3e-5
 
 
 def test_unreadable_options_are_refused(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_each_latent_enters_its_own_block(generator: BigGANDeepGenerator) -> Non
             made: list[torch.Tensor] = []
             hooks = [
                 module.register_forward_hook(lambda *call, made=made: made.append(call[2]))
-                for module in (generator.network.seed, *generator.network.blocks)
+                for module in (generator.model.seed, *generator.model.blocks)
             ]
             generator.decode(latents)
             for hook in hooks:
@@ -117,7 +117,7 @@ def test_the_condition_follows_its_row(generator: BigGANDeepGenerator) -> None:
 
 def test_gradients_equal_finite_differences(generator: BigGANDeepGenerator) -> None:
     precise = generator.to("cpu")
-    precise.network.double()
+    precise.model.double()
     noise = generator.draw_noise(keys(1), tied=False)
     leaves = tuple(value.double().requires_grad_() for value in (*noise.values, noise.condition))
     assert torch.autograd.gradcheck(

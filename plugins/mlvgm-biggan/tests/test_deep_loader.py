@@ -57,7 +57,7 @@ def test_nested_options_and_prefixes(tmp_path: Path) -> None:
     options = Options(layers=((True, 8, 8), (True, 8, 4)), channel_width=4, attention_layer_position=1)
     state = {f"module.{name}": tensor for name, tensor in checkpoint(options).items()}
     nested = json.dumps({"model": json.loads(options.config())})
-    assert written(state, tmp_path, config=nested).network.architecture.doubles == (True, True)
+    assert written(state, tmp_path, config=nested).model.architecture.doubles == (True, True)
 
 
 def test_layers_in_plain_weights(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_layers_in_plain_weights(tmp_path: Path) -> None:
     for name in [name.removesuffix("_orig") for name in state if name.endswith("_orig")]:
         sigma = state[f"{name}_u"] @ state[f"{name}_orig"].flatten(1) @ state[f"{name}_v"]
         plain[name] = state[f"{name}_orig"] / sigma
-    first, second = (written(s, tmp_path, config=options.config()).network.state_dict() for s in (state, plain))
+    first, second = (written(s, tmp_path, config=options.config()).model.state_dict() for s in (state, plain))
     for name in first:
         close(second[name], first[name])
 
@@ -77,8 +77,8 @@ def test_pytorch_files_are_read(tmp_path: Path) -> None:
     state = checkpoint(Options())
     torch.save(OrderedDict(state), tmp_path / "pytorch_model.bin")
     (tmp_path / "config.json").write_text(Options().config())
-    first = load(tmp_path, weights=str(tmp_path / "pytorch_model.bin")).network.state_dict()
-    second = written(state, tmp_path, config=Options().config()).network.state_dict()
+    first = load(tmp_path, weights=str(tmp_path / "pytorch_model.bin")).model.state_dict()
+    second = written(state, tmp_path, config=Options().config()).model.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -99,8 +99,8 @@ def test_converted_files_are_read_again(tmp_path: Path) -> None:
     )
     again = load(tmp_path, config=None)
     direct = written(checkpoint(options), tmp_path, config=options.config())
-    for name, tensor in again.network.state_dict().items():
-        assert torch.equal(tensor, direct.network.state_dict()[name])
+    for name, tensor in again.model.state_dict().items():
+        assert torch.equal(tensor, direct.model.state_dict()[name])
     with pytest.raises(InputError, match="expected weights of format 'mlvgm-biggan/1'"):
         write_weights(
             tmp_path / "weights.safetensors",

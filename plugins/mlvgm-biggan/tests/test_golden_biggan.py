@@ -57,7 +57,7 @@ def labels(io: Io) -> Tensor:
 
 def decode(generator: BigGANGenerator, z: Tensor, condition: Tensor) -> Tensor:
     """Images in [−1, 1]."""
-    chunks = z.split(list(generator.network.architecture.chunks), 1)
+    chunks = z.split(list(generator.model.architecture.chunks), 1)
     return 2 * generator.decode(Latents(chunks, condition=condition.expand(len(z), -1))) - 1
 
 
@@ -75,7 +75,7 @@ def test_one_chunk_from_another_z(generator: BigGANGenerator, io: Io) -> None:
 
 
 def chunks(generator: BigGANGenerator, z: Tensor) -> tuple[Tensor, ...]:
-    return z.split(list(generator.network.architecture.chunks), 1)
+    return z.split(list(generator.model.architecture.chunks), 1)
 
 
 def test_embeddings_of_classes(generator: BigGANGenerator, io: Io) -> None:
@@ -99,7 +99,7 @@ def test_bigbigan_draws_are_of_class_0_in_the_papers_range(golden: Callable[[str
 
 def test_features(folder: Path, io: Io) -> None:
     generator, found = load(folder), dict[str, Tensor]()
-    network = generator.network
+    network = generator.model
     network.seed.register_forward_hook(lambda *call: found.update(h_linear=call[2].reshape(io["h_linear"].shape)))
     for i in (0, 1):
         after = network.attention[str(i)] if str(i) in network.attention else network.blocks[i]
@@ -134,7 +134,7 @@ def test_spectral_norm_takes_one_power_step_and_is_not_exact(
     generator: BigGANGenerator, state: Io, io: Io, layer: str
 ) -> None:
     theirs = {"linear": "linear", "b0conv1": "blocks.0.0.conv1"}[layer]
-    ours = {"linear": generator.network.seed, "b0conv1": generator.network.blocks[0].convolution1}[layer]
+    ours = {"linear": generator.model.seed, "b0conv1": generator.model.blocks[0].convolution1}[layer]
     stored, expected = state[f"{theirs}.weight"], io[f"sn_sigma_{layer}"][0]
     close(power_step(stored.flatten(1), state[f"{theirs}.u0"], eps=1e-6)[0], expected)
     close(ours.weight, stored / expected)
@@ -158,8 +158,8 @@ def test_eps_of_the_blocks_is_an_option_and_that_of_the_output_is_not(folder: Pa
     wrong = load(folder, config=other)
     assert (decode(wrong, io["z"], wrong.embed_classes(labels(io))) - io["img"]).abs().max() > 1e-4
     right = load(folder)
-    assert right.network.norm.eps == 1e-5
-    right.network.norm.eps = 1e-2
+    assert right.model.norm.eps == 1e-5
+    right.model.norm.eps = 1e-2
     assert (decode(right, io["z"], right.embed_classes(labels(io))) - io["img"]).abs().max() > 1e-4
 
 
@@ -167,8 +167,8 @@ def test_nested_options_and_defaults(golden: Callable[[str], Path], tmp_path: Pa
     config = json.loads((golden("bigbigan") / "config.json").read_text())
     nested = tmp_path / "config.json"
     nested.write_text(json.dumps({"G": config}))
-    assert load(golden("bigbigan"), config=nested).network.architecture.batch_norm_eps == 1e-4
-    assert load(golden("biggan"), label=None).network.architecture.label is None
+    assert load(golden("bigbigan"), config=nested).model.architecture.batch_norm_eps == 1e-4
+    assert load(golden("biggan"), label=None).model.architecture.label is None
 
 
 @pytest.mark.parametrize("prefix", ["big_gan.", "module.", "module.big_gan."])

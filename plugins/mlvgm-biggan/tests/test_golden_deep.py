@@ -48,9 +48,9 @@ def test_z_comes_before_the_class_and_the_seed_has_channels_last(
     embedded = generator.embed_classes(io["class_onehot"].argmax(1))
     joined = torch.cat([io["z"], embedded], 1)
     close(joined, io["cond_vector"])
-    close(generator.network.seed(joined), io["gen_z"])
+    close(generator.model.seed(joined), io["gen_z"])
     seen: list[Tensor] = []
-    generator.network.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    generator.model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     decoded(generator, io["z"], io["class_onehot"].argmax(1), truncation=1.0)
     close(seen[0][:, 5, 2, 3], io["gen_z"][:, (2 * 4 + 3) * 64 + 5], scale=io["gen_z"].abs().max().item())
 
@@ -66,7 +66,7 @@ def test_a_condition_between_classes_is_their_mixture(
 def test_stored_vectors_of_spectral_norm_are_used_as_they_are(generator: BigGANDeepGenerator, folder: Path) -> None:
     state, name = load_file(folder / "weights.safetensors"), "generator.layers.1.conv_1"
     stored, u, v = (state[f"{name}.weight_{part}"] for part in ("orig", "u", "v"))
-    matrix, ours = stored.flatten(1), generator.network.blocks[1].convolutions[1].weight
+    matrix, ours = stored.flatten(1), generator.model.blocks[1].convolutions[1].weight
     close(ours, stored / (u @ matrix @ v))
     step = matrix.T @ u / (matrix.T @ u).norm()
     # Neither a power step nor the exact value.
@@ -77,8 +77,8 @@ def test_stored_vectors_of_spectral_norm_are_used_as_they_are(generator: BigGAND
 def test_attention_moves_the_numbers_of_later_blocks(generator: BigGANDeepGenerator, folder: Path) -> None:
     config, state = json.loads((folder / "config.json").read_text()), load_file(folder / "weights.safetensors")
     position = config["attention_layer_position"]
-    assert list(generator.network.attention) == [str(position)] and f"generator.layers.{position}.gamma" in state
-    ours = generator.network.blocks[position].convolutions[0].bias
+    assert list(generator.model.attention) == [str(position)] and f"generator.layers.{position}.gamma" in state
+    ours = generator.model.blocks[position].convolutions[0].bias
     close(ours, state[f"generator.layers.{position + 1}.conv_0.bias"], depth=LAYER)
 
 

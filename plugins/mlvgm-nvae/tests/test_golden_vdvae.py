@@ -14,10 +14,10 @@ from torch import Tensor
 from mlvgm.noise import Noise
 from mlvgm.weights.container import read_container
 from mlvgm.weights.file import filled
+from mlvgm_nvae.config import VDVAEConfig
 from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
 from mlvgm_nvae.vdvae.architecture import VDVAEArchitecture
 from mlvgm_nvae.vdvae.build import vdvae
-from mlvgm_nvae.vdvae.config import VDVAEConfig
 from mlvgm_nvae.vdvae.loader import convert
 from mlvgm_nvae.vdvae.network import VDVAE
 from tolerance import GRADIENT, close

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from mlvgm.errors import InputError, MlvgmError
-from mlvgm.plugins.descriptors import Weights
+from mlvgm.plugins.descriptors import Component, Weights
 from mlvgm.weights.architecture import A, described, metadata_of
 from mlvgm.weights.container import Container, Converted, read_container
 from mlvgm.weights.file import N, WeightsFile, filled, read_weights
+from mlvgm.weights.options import read_options
 from mlvgm.weights.pickles.scalars import printable
 from mlvgm.weights.shipped import shipped_file
 
@@ -59,6 +61,27 @@ def load_weights(
             hint="`mlvgm weights convert` tells which family a checkpoint is of",
         )
     return WeightsFile(found.format, found.architecture, found.tensors, {"layout": found.layout})
+
+
+def generator_weights(
+    component: Component, name: str, *, format: str, config: Path | None = None, **options: Any
+) -> WeightsFile:
+    """The weights called ``name`` of a generator, whose descriptor tells what ships and who converts.
+
+    Args:
+        component: the descriptor.
+        name: see :func:`load_weights`.
+        format: of the family's own files.
+        config: file of constructor arguments, which win over ``options``.
+        options: constructor arguments.
+
+    Raises:
+        InputError: see :func:`load_weights`; or ``config`` is missing or holds no mapping.
+    """
+    module, _, attribute = str(component.converter).partition(":")
+    convert: Converter = getattr(import_module(module), attribute)
+    given = {**options, **read_options(config)}
+    return load_weights(name, shipped=component.weights, formats=(format,), convert=convert, options=given)
 
 
 def converted(convert: Converter, container: Container) -> Converted | None:

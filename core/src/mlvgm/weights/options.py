@@ -1,4 +1,4 @@
-"""Constructor arguments that lie beside a checkpoint, for what its tensors do not tell."""
+"""Which weights a generator has, and constructor arguments that lie beside a checkpoint; imports no torch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from mlvgm import plain_yaml
 from mlvgm.errors import InputError
+
+
+class GeneratorConfig(BaseModel):
+    """Options of every generator with weights; a family adds its sampling options, and a default if weights ship."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: str = Field(description="a checkpoint, or a file that training or `mlvgm weights convert` wrote")
+    config: Path | None = Field(
+        None, description="JSON or YAML with a checkpoint's constructor arguments, for what its tensors do not tell"
+    )
 
 
 def read_options(path: Path | None) -> dict[str, Any]:

@@ -61,7 +61,7 @@ train_nvae = Component(
 vdvae_generator = Component(
     summary="VDVAE, a very deep hierarchical VAE with its encoder, from official checkpoints",
     factory="mlvgm_nvae.vdvae.build:vdvae",
-    config="mlvgm_nvae.vdvae.config:VDVAEConfig",
+    config="mlvgm_nvae.config:VDVAEConfig",
     converter="mlvgm_nvae.vdvae.loader:convert",
     capabilities={"encodes": True, "inverts": True},
 )

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import mlvgm_nvae
-from mlvgm.weights import load as core
-from mlvgm.weights.options import read_options
+from mlvgm.weights.load import generator_weights
 from mlvgm_nvae.config import TEMPERATURE, NVAEConfig
 from mlvgm_nvae.fold import fold
 from mlvgm_nvae.generator import HierarchicalGenerator, HierarchicalSampling
-from mlvgm_nvae.loaders.containers import convert
 from mlvgm_nvae.network import NVAE
 from mlvgm_nvae.weights import FORMAT, network_of
 
@@ -36,8 +34,5 @@ def load_weights(name: str, *, temperature: float = TEMPERATURE, config: Path | 
     Raises:
         InputError: nothing has that name, or the file is not usable.
     """
-    options = {"temperature": temperature, **read_options(config)}
-    content = core.load_weights(
-        name, shipped=mlvgm_nvae.nvae.weights, formats=(FORMAT,), convert=convert, options=options
-    )
-    return network_of(content, Path(name))
+    file = generator_weights(mlvgm_nvae.nvae, name, format=FORMAT, config=config, temperature=temperature)
+    return network_of(file, Path(name))

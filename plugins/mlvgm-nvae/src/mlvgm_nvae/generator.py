@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-import torch
 from torch import Tensor
 
 from mlvgm.errors import ConfigError, InputError, unknown
-from mlvgm.given import check_batch, check_keys, check_latents, check_noise
+from mlvgm.generators import NetworkGenerator
+from mlvgm.given import check_batch
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
-from mlvgm.noise import Keys, Noise, normal, uniform
+from mlvgm.noise import Keys, Noise, uniform
 from mlvgm.protocols.generator import NuisanceSpec
 from mlvgm.rows import check_blend, expanded, keeps, mixed, refreshes
+from mlvgm_nvae.distributions import Parameters
 from mlvgm_nvae.encoding import NVAEEncoding
-from mlvgm_nvae.hierarchical import HierarchicalVAE
+from mlvgm_nvae.hierarchical import Group, HierarchicalVAE
 from mlvgm_nvae.likelihood import UNIFORM_MARGIN
 
 
@@ -40,12 +40,8 @@ class HierarchicalSampling:
             raise unknown("likelihood", str(self.likelihood), ["mean", "sample"])
 
 
-class HierarchicalGenerator:
+class HierarchicalGenerator(NetworkGenerator[HierarchicalVAE, HierarchicalSampling]):
     """A frozen hierarchical VAE (NVAE, VDVAE) behind the generator, encoder and inverse protocols.
-
-    Args:
-        model: the network; it is put into evaluation mode and its parameters are frozen.
-        sampling: temperature and pixel likelihood.
 
     Example:
         >>> from mlvgm_nvae.architecture import light
@@ -56,9 +52,8 @@ class HierarchicalGenerator:
         torch.Size([2, 1, 32, 32])
     """
 
-    def __init__(self, model: HierarchicalVAE, *, sampling: HierarchicalSampling | None = None) -> None:
-        self.model = model.eval().requires_grad_(False)
-        self.sampling = sampling or HierarchicalSampling()
+    def _ordinary(self) -> HierarchicalSampling:
+        return HierarchicalSampling()
 
     @property
     def latents(self) -> tuple[LatentSpec, ...]:
@@ -85,47 +80,8 @@ class HierarchicalGenerator:
         gumbel = NuisanceSpec("gumbel", (self.model.architecture.mixtures, height, width))
         return (gumbel, NuisanceSpec("logistic", (channels, height, width)))
 
-    @property
-    def device(self) -> torch.device:
-        return self._weight.device
-
-    @property
-    def _weight(self) -> Tensor:
-        return next(self.model.parameters())
-
-    def to(self, device: torch.device | str) -> Self:
-        """The same generator on ``device``."""
-        moved = copy.copy(self)
-        moved.model = copy.deepcopy(self.model).to(device)
-        return moved
-
-    def with_sampling(self, **options: Any) -> Self:
-        """The same weights with other ``temperature`` or ``likelihood``.
-
-        Raises:
-            ConfigError: another option, or a value out of range.
-        """
-        for name in options:
-            if name not in ("temperature", "likelihood"):
-                raise unknown(f"sampling option of {self.model.name}", name, ["temperature", "likelihood"])
-        changed = copy.copy(self)
-        changed.sampling = replace(self.sampling, **options)
-        return changed
-
-    def draw_noise(self, keys: Keys, *, tied: bool | None = None) -> Noise:
-        """Standard-normal noise for each latent, and uniforms if pixels are sampled.
-
-        Raises:
-            ConfigError: ``tied``: the latents of an NVAE differ in shape, none can read another's noise.
-        """
-        check_keys(keys, name=self.model.name)
-        if tied:
-            raise ConfigError(
-                f"{self.model.name} has no tied noise", hint="its latents differ in shape; use tied=False"
-            )
-        values = tuple(normal(keys, spec.name, spec.noise_shape).to(self.device) for spec in self.latents)
-        nuisance = {spec.name: _inside(uniform(keys, spec.name, spec.shape)).to(self.device) for spec in self.nuisances}
-        return Noise(values, tuple(range(len(values))), nuisance=nuisance)
+    def _draw_nuisances(self, keys: Keys) -> Mapping[str, Tensor]:
+        return {spec.name: _inside(uniform(keys, spec.name, spec.shape)) for spec in self.nuisances}
 
     def to_latents(self, noise: Noise) -> Latents:
         """z_i = mu_p(z_<i) + temperature · sigma_p(z_<i) · noise_i, group by group."""
@@ -138,7 +94,7 @@ class HierarchicalGenerator:
 
     def decode(self, latents: Latents) -> Tensor:
         """Images (N, C, H, W) of ``latents``."""
-        check_latents(latents, self.latents, self.nuisances, like=self._weight, name=self.model.name)
+        self._check_latents(latents)
         state = self.model.decoder.start(len(latents))
         for group, latent in zip(self.model.decoder.groups, latents.values, strict=True):
             state = group.merge(group.cells(state), latent)
@@ -152,7 +108,7 @@ class HierarchicalGenerator:
         """
         if self.sampling.temperature == 0:
             raise ConfigError("temperature 0 has no inverse", hint="use a positive temperature")
-        check_latents(latents, self.latents, like=self._weight, name=self.model.name)
+        self._check_latents(latents)
         state = self.model.decoder.start(len(latents))
         values = []
         for group, latent in zip(self.model.decoder.groups, latents.values, strict=True):
@@ -164,7 +120,7 @@ class HierarchicalGenerator:
 
     def encode(self, images: Tensor) -> NVAEEncoding:
         """Encoder features of images (B, C, H, W) in [0, 1]."""
-        check_batch(images, what=f"images for {self.model.name}", spec=self.image, like=self._weight)
+        check_batch(images, what=f"images for {self.family}", spec=self.image, like=self._weight)
         return NVAEEncoding(self.model.encode(images))
 
     def blend(self, encoding: NVAEEncoding, source: Noise | NVAEEncoding, alphas: Sequence[float] | Tensor) -> Blended:
@@ -182,9 +138,9 @@ class HierarchicalGenerator:
             InputError: rows of ``source`` are no multiple of those of ``encoding``.
         """
         count = len(self.model.decoder.groups)
-        weights = check_blend(encoding, source, alphas, name=self.model.name, latents=count)
+        weights = check_blend(encoding, source, alphas, name=self.family, latents=count)
         if isinstance(source, Noise):
-            check_noise(source, self.latents, self.nuisances, like=self._weight, name=self.model.name)
+            self._check_noise(source)
         rows, decoder = len(source), self.model.decoder
         state = decoder.start(len(encoding))
         values: list[Tensor] = []
@@ -204,7 +160,9 @@ class HierarchicalGenerator:
             state = expanded(state, rows)
         return Blended(expanded(self._image(state, latents), rows), latents)
 
-    def _from_source(self, source: Noise | NVAEEncoding, i: int, group: Any, state: Tensor, prior: Any) -> Tensor:
+    def _from_source(
+        self, source: Noise | NVAEEncoding, i: int, group: Group, state: Tensor, prior: Parameters
+    ) -> Tensor:
         if isinstance(source, Noise):
             noise = source.of(i).to(state.dtype)
             fresh: Tensor = group.normal(prior).at(noise, temperature=self.sampling.temperature)
@@ -213,7 +171,7 @@ class HierarchicalGenerator:
         return other
 
     def _sample(self, noise: Noise) -> tuple[Latents, Tensor]:
-        check_noise(noise, self.latents, self.nuisances, like=self._weight, name=self.model.name)
+        self._check_noise(noise)
         state = self.model.decoder.start(len(noise))
         values = []
         for i, group in enumerate(self.model.decoder.groups):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-import torch
 from torch import Tensor
-from torch.nn import Parameter
 
+from mlvgm.generators import Network
 from mlvgm_nvae.distributions import Normal, Parameters
 from mlvgm_nvae.likelihood import Bernoulli, LogisticMixture
 
@@ -74,10 +73,8 @@ class Sizes(Protocol):
     def mixtures(self) -> int: ...
 
 
-class HierarchicalVAE(Protocol):
+class HierarchicalVAE(Network, Protocol):
     """A network that :class:`~mlvgm_nvae.generator.HierarchicalGenerator` makes a generator of."""
-
-    name: str
 
     @property
     def architecture(self) -> Sizes: ...
@@ -92,13 +89,3 @@ class HierarchicalVAE(Protocol):
     def pixels(self, parameters: Tensor) -> LogisticMixture | Bernoulli:
         """The pixel distribution that the decoder's output describes."""
         ...
-
-    def parameters(self) -> Iterator[Parameter]: ...
-
-    def to(self, device: torch.device | str) -> Self: ...
-
-    def eval(self) -> Self: ...
-
-    def requires_grad_(self, requires_grad: bool = ...) -> Self: ...
-
-    def __call__(self, *arguments: Any) -> Any: ...

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import mlvgm_biggan
-from mlvgm.weights.load import load_weights
-from mlvgm.weights.options import read_options
+from mlvgm.weights.load import generator_weights
 from mlvgm_biggan.biggan.config import BigGANConfig
 from mlvgm_biggan.biggan.generator import BigGANGenerator, BigGANSampling, EncodingBigGANGenerator
-from mlvgm_biggan.biggan.loader import convert
+from mlvgm_biggan.biggan.network import BigGAN
 from mlvgm_biggan.biggan.weights import FORMAT, assemble
+from mlvgm_biggan.encoder.light import LightEncoder
 
 
 def biggan(config: BigGANConfig) -> BigGANGenerator:
@@ -20,16 +20,19 @@ def biggan(config: BigGANConfig) -> BigGANGenerator:
         InputError: the weights are missing, corrupt or of something else.
         ConfigError: the label is not one of the classes.
     """
-    file = load_weights(
-        config.weights,
-        shipped=mlvgm_biggan.biggan_generator.weights,
-        formats=(FORMAT,),
-        convert=convert,
-        options=read_options(config.config),
-    )
-    network, encoder = assemble(file, Path(config.weights))
-    label = network.architecture.label if config.label == "weights" else config.label
-    sampling = BigGANSampling(config.truncation, label)
+    model, encoder = load_weights(config.weights, config=config.config)
+    label = model.architecture.label if config.label == "weights" else config.label
+    sampling = BigGANSampling(truncation=config.truncation, label=label)
     if encoder is None:
-        return BigGANGenerator(network, sampling=sampling)
-    return EncodingBigGANGenerator(network, encoder, sampling=sampling)
+        return BigGANGenerator(model, sampling=sampling)
+    return EncodingBigGANGenerator(model, encoder, sampling=sampling)
+
+
+def load_weights(name: str, *, config: Path | None = None) -> tuple[BigGAN, LightEncoder | None]:
+    """Network and encoder of the weights called ``name``; see :class:`BigGANConfig`.
+
+    Raises:
+        InputError: nothing has that name, or the file is not usable.
+    """
+    file = generator_weights(mlvgm_biggan.biggan_generator, name, format=FORMAT, config=config)
+    return assemble(file, Path(name))

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mlvgm.weights.options import GeneratorConfig
 
 
-class BigGANConfig(BaseModel):
-    """Options of ``--generator biggan``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class BigGANConfig(GeneratorConfig):
+    """Options of ``--generator biggan``; ``config`` may tell ``BN_eps`` and ``SN_eps``."""
 
     weights: str = Field(
         "fashion-mnist",
         description="shipped weights, a file that training wrote, or a checkpoint of BigGAN or BigBiGAN (.pth, or its "
         "state dict as .safetensors)",
-    )
-    config: Path | None = Field(
-        None,
-        description="JSON or YAML of a checkpoint's constructor arguments, for what its tensors do not tell "
-        "(BN_eps, SN_eps)",
     )
     truncation: float | None = Field(None, gt=0, description="draws satisfy |z| ≤ truncation; null is off")
     label: Annotated[int, Field(ge=0)] | Literal["weights"] | None = Field(

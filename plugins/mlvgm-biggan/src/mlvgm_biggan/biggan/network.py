@@ -69,6 +69,8 @@ class BigGAN(nn.Module):
         torch.Size([2, 1, 32, 32])
     """
 
+    name = "biggan"
+
     def __init__(self, architecture: BigGANArchitecture) -> None:
         super().__init__()
         self.architecture = a = architecture

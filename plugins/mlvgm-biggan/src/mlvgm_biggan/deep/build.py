@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlvgm.weights.load import assemble, load_weights
-from mlvgm.weights.options import read_options
+import mlvgm_biggan
+from mlvgm.weights.load import assemble, generator_weights
 from mlvgm_biggan.deep.architecture import BigGANDeepArchitecture
 from mlvgm_biggan.deep.config import BigGANDeepConfig
 from mlvgm_biggan.deep.generator import BigGANDeepGenerator, BigGANDeepSampling
-from mlvgm_biggan.deep.loader import FORMAT, convert
+from mlvgm_biggan.deep.loader import FORMAT
 from mlvgm_biggan.deep.network import BigGANDeep
 
 
@@ -20,9 +20,7 @@ def biggan_deep(config: BigGANDeepConfig) -> BigGANDeepGenerator:
         InputError: the weights are missing, corrupt or of something else.
         ConfigError: the label is not one of the classes.
     """
-    file = load_weights(
-        config.weights, shipped=(), formats=(FORMAT,), convert=convert, options=read_options(config.config)
-    )
-    network = assemble(file, Path(config.weights), architecture=BigGANDeepArchitecture, network=BigGANDeep)
-    sampling = BigGANDeepSampling(config.truncation, config.noise, config.label)
-    return BigGANDeepGenerator(network, sampling=sampling)
+    file = generator_weights(mlvgm_biggan.biggan_deep_generator, config.weights, format=FORMAT, config=config.config)
+    model = assemble(file, Path(config.weights), architecture=BigGANDeepArchitecture, network=BigGANDeep)
+    sampling = BigGANDeepSampling(truncation=config.truncation, noise=config.noise, label=config.label)
+    return BigGANDeepGenerator(model, sampling=sampling)

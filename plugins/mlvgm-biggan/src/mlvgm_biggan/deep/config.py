@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mlvgm.weights.options import GeneratorConfig
 
 
-class BigGANDeepConfig(BaseModel):
-    """Options of ``--generator biggan-deep``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class BigGANDeepConfig(GeneratorConfig):
+    """Options of ``--generator biggan-deep``; ``config`` is the checkpoint's config.json (layers, eps)."""
 
     weights: str = Field(description="a converted file, or a checkpoint (pytorch_model.bin, or as .safetensors)")
-    config: Path | None = Field(
-        None, description="the checkpoint's config.json, for what its tensors do not tell (layers, eps)"
-    )
     truncation: float = Field(1.0, gt=0, le=1, description="which batch-norm statistics are used")
     noise: Literal["normal", "truncated"] = Field(
         "normal",

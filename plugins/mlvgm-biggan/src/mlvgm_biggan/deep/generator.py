@@ -12,14 +12,14 @@ from mlvgm.latents import ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Noise
 from mlvgm.truncation import truncate, untruncate
 from mlvgm_biggan.deep.network import BigGANDeep
-from mlvgm_biggan.generator import ClassConditionalGenerator
+from mlvgm_biggan.generator import ClassConditionalGenerator, LabelSampling
 
 # Published samples cut the normal distribution here before they scale it.
 PUBLISHED_THRESHOLD = 2.0
 
 
 @dataclass(frozen=True)
-class BigGANDeepSampling:
+class BigGANDeepSampling(LabelSampling):
     """Options of sampling.
 
     Args:
@@ -31,7 +31,6 @@ class BigGANDeepSampling:
 
     truncation: float = 1.0
     noise: Literal["normal", "truncated"] = "normal"
-    label: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.truncation <= 1:
@@ -40,38 +39,31 @@ class BigGANDeepSampling:
             raise unknown("noise", str(self.noise), ["normal", "truncated"])
 
 
-class BigGANDeepGenerator(ClassConditionalGenerator):
+class BigGANDeepGenerator(ClassConditionalGenerator[BigGANDeep, BigGANDeepSampling]):
     """A frozen :class:`~mlvgm_biggan.deep.network.BigGANDeep` behind the generator and inverse protocols.
 
     z0 makes the seed, the others enter one block each. Tied noise, the ordinary one, is a single z; untied noise gives
     every block its own, which the network was not trained with.
-
-    Args:
-        network: the network.
-        sampling: truncation, noise and class.
     """
 
-    name = "biggan-deep"
     ties = True
-    network: BigGANDeep
-    sampling: BigGANDeepSampling
 
-    def __init__(self, network: BigGANDeep, *, sampling: BigGANDeepSampling | None = None) -> None:
-        super().__init__(network, sampling=sampling or BigGANDeepSampling())
+    def _ordinary(self) -> BigGANDeepSampling:
+        return BigGANDeepSampling()
 
     @property
     def latents(self) -> tuple[LatentSpec, ...]:
-        a = self.network.architecture
+        a = self.model.architecture
         resolutions = [a.side, *(a.resolution(i) for i in range(a.blocks))]
         return tuple(LatentSpec(f"z{i}", (a.z,), (a.z,), resolution=side) for i, side in enumerate(resolutions))
 
     @property
     def image(self) -> ImageSpec:
-        return ImageSpec(*self.network.architecture.image)
+        return ImageSpec(*self.model.architecture.image)
 
     def to_latents(self, noise: Noise) -> Latents:
         """Each z is the noise it reads; see :class:`BigGANDeepSampling` for ``truncated``."""
-        self._check(noise)
+        self._check_noise(noise)
         made = tuple(noise.values)
         if self.sampling.noise == "truncated":
             made = tuple(self.sampling.truncation * truncate(value, PUBLISHED_THRESHOLD) for value in made)
@@ -83,7 +75,7 @@ class BigGANDeepGenerator(ClassConditionalGenerator):
         Raises:
             InputError: latents that truncated noise does not reach.
         """
-        self._check_latents(latents)
+        self._check_latents(latents, shared=True)
         values = latents.values
         if self.sampling.noise == "truncated":
             values = tuple(untruncate(value / self.sampling.truncation, PUBLISHED_THRESHOLD) for value in values)
@@ -95,7 +87,7 @@ class BigGANDeepGenerator(ClassConditionalGenerator):
         Raises:
             InputError: ``latents`` carry no condition.
         """
-        self._check_latents(latents)
+        self._check_latents(latents, shared=True)
         values, condition = self._inputs(latents.values, latents.condition)
-        result: Tensor = (self.network(values, condition, truncation=self.sampling.truncation) + 1) / 2
+        result: Tensor = (self.model(values, condition, truncation=self.sampling.truncation) + 1) / 2
         return result

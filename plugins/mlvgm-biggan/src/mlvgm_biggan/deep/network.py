@@ -73,6 +73,8 @@ class BigGANDeep(nn.Module):
         torch.Size([2, 3, 16, 16])
     """
 
+    name = "biggan-deep"
+
     def __init__(self, architecture: BigGANDeepArchitecture) -> None:
         super().__init__()
         self.architecture = a = architecture

@@ -1,24 +1,20 @@
-"""What an encoder of this family is, and what it says of a batch of images."""
+"""What an encoder of this family does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Protocol
 
-import torch
 from torch import Tensor
 
-from mlvgm.latents import ImageSpec
+from mlvgm.generators import ImageEncoder
 
 
-class LatentEncoder(Protocol):
-    """Finds z and the class of images. Deterministic in evaluation mode, and differentiable."""
+class LatentEncoder(ImageEncoder, Protocol):
+    """Finds z and the class of images. Deterministic in evaluation mode, and differentiable.
 
-    @property
-    def image(self) -> ImageSpec:
-        """Images it takes."""
-        ...
+    Attributes:
+        image: images ``encode`` takes.
+    """
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Chunks of z and condition of ``images``.
@@ -31,35 +27,3 @@ class LatentEncoder(Protocol):
             condition: class embedding predicted from the image alone, (B, embedding).
         """
         ...
-
-    def to(self, device: torch.device | str) -> Self: ...
-
-
-@dataclass(frozen=True)
-class Codes:
-    """An encoding: chunks of z and the class embedding of each image.
-
-    Args:
-        values: chunk i is (B, size of chunk i), coarse → fine.
-        condition: (B, embedding).
-    """
-
-    values: tuple[Tensor, ...]
-    condition: Tensor
-
-    def __len__(self) -> int:
-        return len(self.condition)
-
-    def __getitem__(self, index: Any) -> Codes:
-        return self._each(lambda value: value[index])
-
-    def repeat(self, draws: int) -> Codes:
-        """Each row ``draws`` times, image-major."""
-        return self._each(lambda value: value.repeat_interleave(draws, 0))
-
-    def to(self, device: torch.device | str) -> Codes:
-        """The same codes on ``device``."""
-        return self._each(lambda value: value.to(device))
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Codes:
-        return Codes(tuple(map(change, self.values)), change(self.condition))

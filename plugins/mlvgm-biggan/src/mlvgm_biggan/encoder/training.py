@@ -7,18 +7,16 @@ from pathlib import Path
 
 import torch
 
-import mlvgm_biggan
 from mlvgm.errors import InputError
 from mlvgm.protocols.train import Made
 from mlvgm.training.augmentation import noisy_inputs
 from mlvgm.training.schedule import set_rate
 from mlvgm.training.session import Session
-from mlvgm.weights.load import load_weights
 from mlvgm_biggan.biggan.architecture import BigGANArchitecture
+from mlvgm_biggan.biggan.build import load_weights
 from mlvgm_biggan.biggan.discriminator import Discriminator, load_discriminator
-from mlvgm_biggan.biggan.loader import convert
 from mlvgm_biggan.biggan.training_data import check_fit, draw
-from mlvgm_biggan.biggan.weights import FORMAT, assemble, save
+from mlvgm_biggan.biggan.weights import save
 from mlvgm_biggan.encoder.light import LightEncoderArchitecture, build_encoder
 from mlvgm_biggan.encoder.losses import encoder_losses
 from mlvgm_biggan.encoder.training_config import EncoderTrainingConfig
@@ -42,9 +40,7 @@ class EncoderTraining:
 
     def __init__(self, config: EncoderTrainingConfig, *, session: Session) -> None:
         self.config, self.session = config, session
-        shipped = mlvgm_biggan.biggan_generator.weights
-        file = load_weights(config.generator, shipped=shipped, formats=(FORMAT,), convert=convert)
-        self.generator = assemble(file, Path(config.generator))[0].requires_grad_(False).to(session.device)
+        self.generator = load_weights(config.generator)[0].requires_grad_(False).to(session.device)
         architecture = self.generator.architecture
         check_fit(session.data, architecture)
         self.discriminator: Discriminator | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -16,31 +16,6 @@ from mlvgm.noise import Keys, Noise
 from mlvgm.protocols.generator import NuisanceSpec
 from mlvgm.rows import check_blend, mixed, refreshes
 from mlvgm_robust.encoders.optimise import Start, descend, starting_points
-
-
-@dataclass(frozen=True)
-class Inverted:
-    """Latents found for a batch of images, and the condition found with them; see
-    :class:`mlvgm.protocols.generator.Encoding`."""
-
-    values: tuple[Tensor, ...]
-    condition: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.values[0])
-
-    def __getitem__(self, index: Any) -> Inverted:
-        return self._map(lambda value: value[index])
-
-    def repeat(self, draws: int) -> Inverted:
-        return self._map(lambda value: value.repeat_interleave(draws, 0))
-
-    def to(self, device: torch.device | str) -> Inverted:
-        return self._map(lambda value: value.to(device))
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Inverted:
-        condition = None if self.condition is None else change(self.condition)
-        return Inverted(tuple(map(change, self.values)), condition)
 
 
 @dataclass(frozen=True)
@@ -114,13 +89,13 @@ class InvertedGenerator:
         with torch.inference_mode(False), torch.no_grad():
             return starting_points(self.generator)
 
-    def encode(self, images: Tensor) -> Inverted:
+    def encode(self, images: Tensor) -> Latents:
         """Latents whose images are near ``images``, (B, \\*image.shape); see :func:`~.optimise.descend`.
 
         Works under ``torch.no_grad`` too. An image's result depends on the image alone, up to rounding.
         """
         with torch.inference_mode(False), torch.enable_grad():
-            found = descend(
+            return descend(
                 self.generator,
                 images.detach().clone(),
                 self.start,
@@ -129,9 +104,8 @@ class InvertedGenerator:
                 regulariser=self.regulariser,
                 scales=self.scales,
             )
-        return Inverted(found.values, found.condition)
 
-    def blend(self, encoding: Inverted, source: Noise | Inverted, alphas: Sequence[float] | Tensor) -> Blended:
+    def blend(self, encoding: Latents, source: Noise | Latents, alphas: Sequence[float] | Tensor) -> Blended:
         """z_i = (1 − α_i) · found_i + α_i · prior_i(noise_i); see :class:`mlvgm.protocols.generator.Encodes`.
 
         One row an image is decoded where all α are 0 and no nuisance is on, else one a draw.
@@ -140,10 +114,8 @@ class InvertedGenerator:
         draws = len(source) // len(encoding)
         if isinstance(source, Noise):
             if not any(map(refreshes, weights)) and not self.nuisances:
-                kept = Latents(encoding.values, encoding.condition)
-                images = self.decode(kept).repeat_interleave(draws, 0)
-                repeated = encoding.repeat(draws)
-                return Blended(images, Latents(repeated.values, repeated.condition))
+                images = self.decode(encoding).repeat_interleave(draws, 0)
+                return Blended(images, encoding.repeat(draws))
             encoding = encoding.repeat(draws)
             fresh = self.to_latents(replace(source, condition=encoding.condition))
         elif self.nuisances:
@@ -152,7 +124,7 @@ class InvertedGenerator:
                 hint="switch them off with with_sampling",
             )
         else:
-            fresh = Latents(source.values)
+            fresh = source
         values = tuple(mixed(*parts) for parts in zip(encoding.values, fresh.values, weights, strict=True))
         latents = Latents(values, encoding.condition, fresh.nuisance)
         return Blended(self.decode(latents), latents)

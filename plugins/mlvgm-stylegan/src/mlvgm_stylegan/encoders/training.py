@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-import mlvgm_stylegan
 from mlvgm.errors import InputError
 from mlvgm.noise import Keys, normal
 from mlvgm.protocols.train import Made
@@ -20,14 +19,13 @@ from mlvgm.training.minibatches import check_image
 from mlvgm.training.schedule import set_rate
 from mlvgm.training.session import Session
 from mlvgm.weights.file import write_weights
-from mlvgm.weights.load import load_weights
 from mlvgm_stylegan.encoders.light import LightEncoderArchitecture, build_encoder
 from mlvgm_stylegan.encoders.losses import feature_distance, offset_penalty
 from mlvgm_stylegan.encoders.training_config import EncoderTrainingConfig
+from mlvgm_stylegan.stylegan2.build import load_weights
 from mlvgm_stylegan.stylegan2.discriminator import Discriminator, load_discriminator
-from mlvgm_stylegan.stylegan2.loaders.convert import convert
 from mlvgm_stylegan.stylegan2.network import StyleGAN2
-from mlvgm_stylegan.stylegan2.weights import FORMAT, assemble, contents
+from mlvgm_stylegan.stylegan2.weights import contents
 
 
 class EncoderTraining:
@@ -123,9 +121,7 @@ def load_generator(name: str) -> StyleGAN2:
     Raises:
         InputError: nothing has that name, or the file is not usable, or the model is class-conditional.
     """
-    shipped = mlvgm_stylegan.stylegan2_generator.weights
-    file = load_weights(name, shipped=shipped, formats=(FORMAT,), convert=convert)
-    generator, _ = assemble(file, Path(name))
+    generator, _ = load_weights(name)
     if generator.architecture.classes:
         raise InputError(f"weights '{name}': class-conditional, which no encoder supports")
     return generator

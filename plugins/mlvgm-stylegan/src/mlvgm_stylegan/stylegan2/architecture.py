@@ -11,7 +11,21 @@ Count = Annotated[int, Field(ge=0)]
 Taps = Annotated[tuple[float, ...], Field(min_length=1)]
 
 
-class StyleGAN2Architecture(BaseModel):
+class MappingArchitecture(BaseModel):
+    """What every StyleGAN says of its :class:`~mlvgm_stylegan.stylegan2.mapping.MappingNetwork`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    z_dim: PositiveInt = Field(description="numbers in one base noise z")
+    w_dim: PositiveInt = Field(description="numbers in one style w")
+    mapping_layers: PositiveInt = Field(8, description="fully connected layers of the mapping network")
+    mapping_width: PositiveInt | None = Field(None, description="width of its hidden layers; None is w_dim")
+    mapping_learning_rate: float = Field(0.01, gt=0, description="learning-rate multiplier of the mapping network")
+    classes: Count = Field(0, description="number of classes, 0 for an unconditional model")
+    embedding_dim: PositiveInt | None = Field(None, description="numbers in a class embedding; None is w_dim")
+
+
+class StyleGAN2Architecture(MappingArchitecture):
     """Architecture of a :class:`~mlvgm_stylegan.stylegan2.network.StyleGAN2` (arXiv 1912.04958, 2006.06676).
 
     Example:
@@ -20,19 +34,8 @@ class StyleGAN2Architecture(BaseModel):
         (32, 8)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    z_dim: PositiveInt = Field(description="numbers in one base noise z")
-    w_dim: PositiveInt = Field(description="numbers in one style w")
     channels: tuple[PositiveInt, ...] = Field(min_length=1, description="feature channels at 4×4, 8×8, 16×16, …")
     image_channels: PositiveInt = Field(3, description="colours of the images")
-
-    mapping_layers: PositiveInt = Field(8, description="fully connected layers of the mapping network")
-    mapping_width: PositiveInt | None = Field(None, description="width of its hidden layers; None is w_dim")
-    mapping_learning_rate: float = Field(0.01, gt=0, description="learning-rate multiplier of the mapping network")
-    classes: Count = Field(0, description="number of classes, 0 for an unconditional model")
-    embedding_dim: PositiveInt | None = Field(None, description="numbers in a class embedding; None is w_dim")
-
     output: Literal["skip", "resnet", "orig"] = Field(
         "skip",
         description="how the image leaves the network: summed over resolutions, after residual blocks, or after the "

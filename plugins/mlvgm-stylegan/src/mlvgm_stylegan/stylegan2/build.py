@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import mlvgm_stylegan
-from mlvgm.weights.load import load_weights
-from mlvgm.weights.options import read_options
+from mlvgm.weights.load import generator_weights
+from mlvgm_stylegan.encoders.encoder import StyleEncoder
 from mlvgm_stylegan.stylegan2.config import StyleGAN2Config
 from mlvgm_stylegan.stylegan2.fold import fold
 from mlvgm_stylegan.stylegan2.generator import (
@@ -15,7 +15,7 @@ from mlvgm_stylegan.stylegan2.generator import (
     StyleGAN2Generator,
     StyleGAN2Sampling,
 )
-from mlvgm_stylegan.stylegan2.loaders.convert import convert
+from mlvgm_stylegan.stylegan2.network import StyleGAN2
 from mlvgm_stylegan.stylegan2.weights import FORMAT, assemble
 
 
@@ -26,18 +26,19 @@ def stylegan2(config: StyleGAN2Config) -> StyleGAN2Generator:
         InputError: the weights are missing, corrupt or of something else.
         ConfigError: a sampling option is not of this model.
     """
-    file = load_weights(
-        config.weights,
-        shipped=mlvgm_stylegan.stylegan2_generator.weights,
-        formats=(FORMAT,),
-        convert=convert,
-        options=read_options(config.config),
-    )
-    model, encoder = assemble(file, Path(config.weights))
-    model = fold(model)
+    model, encoder = load_weights(config.weights, config=config.config)
     sampling = StyleGAN2Sampling(config.psi, config.cutoff, config.noise_mode)
     if encoder is not None:
-        return EncodingStyleGAN2(model, encoder, sampling=sampling)
-    if model.architecture.classes:
-        return ConditionalStyleGAN2(model, sampling=sampling)
-    return StyleGAN2Generator(model, sampling=sampling)
+        return EncodingStyleGAN2(fold(model), encoder, sampling=sampling)
+    kind = ConditionalStyleGAN2 if model.architecture.classes else StyleGAN2Generator
+    return kind(fold(model), sampling=sampling)
+
+
+def load_weights(name: str, *, config: Path | None = None) -> tuple[StyleGAN2, StyleEncoder | None]:
+    """Network and encoder of the weights called ``name``; see :class:`StyleGAN2Config`.
+
+    Raises:
+        InputError: nothing has that name, or the file is not usable.
+    """
+    file = generator_weights(mlvgm_stylegan.stylegan2_generator, name, format=FORMAT, config=config)
+    return assemble(file, Path(name))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from mlvgm.errors import InputError
-from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
+from mlvgm_stylegan.stylegan2.architecture import MappingArchitecture
 from mlvgm_stylegan.stylegan2.equalised import EqualisedLinear
 
 
@@ -22,7 +22,7 @@ class MappingNetwork(nn.Module):
 
     average: Tensor
 
-    def __init__(self, architecture: StyleGAN2Architecture) -> None:
+    def __init__(self, architecture: MappingArchitecture) -> None:
         super().__init__()
         a = architecture
         embedding = (a.embedding_dim or a.w_dim) if a.classes else 0

@@ -22,6 +22,8 @@ class StyleGAN2(nn.Module):
         torch.Size([2, 1, 32, 32])
     """
 
+    name = "stylegan2"
+
     def __init__(self, architecture: StyleGAN2Architecture) -> None:
         super().__init__()
         self.architecture = architecture

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from torch import Tensor, nn
@@ -16,6 +16,13 @@ from mlvgm.weights.architecture import described, parts_of
 from mlvgm.weights.file import N, WeightsFile, fill, fitting
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 from mlvgm_stylegan.stylegan2.network import StyleGAN2
+
+if TYPE_CHECKING:
+    from mlvgm_stylegan.encoders.e4e import E4E
+    from mlvgm_stylegan.encoders.light import LightEncoder
+    from mlvgm_stylegan.encoders.style_transformer import StyleTransformer
+
+    Encoder = E4E | LightEncoder | StyleTransformer
 
 FORMAT = "mlvgm-stylegan2/1"
 
@@ -45,7 +52,7 @@ def contents(
     return WeightsFile(FORMAT, architecture_json(model.architecture, architecture), tensors, note or {})
 
 
-def assemble(file: WeightsFile, path: Path) -> tuple[StyleGAN2, Any]:
+def assemble(file: WeightsFile, path: Path) -> tuple[StyleGAN2, Encoder | None]:
     """The network in ``file``, and its encoder or None.
 
     Args:
@@ -73,7 +80,7 @@ def _loaded(make: Callable[[], N], tensors: Mapping[str, Tensor], path: Path) ->
     return network
 
 
-def encoder_of(architecture: Mapping[str, Any], *, generator: StyleGAN2Architecture) -> Any:
+def encoder_of(architecture: Mapping[str, Any], *, generator: StyleGAN2Architecture) -> Encoder:
     """An encoder without weights.
 
     Raises:
@@ -83,7 +90,8 @@ def encoder_of(architecture: Mapping[str, Any], *, generator: StyleGAN2Architect
     if kind not in ENCODERS:
         raise unknown("kind of encoder", kind, ENCODERS, error=InputError)
     module, _, name = ENCODERS[kind].partition(":")
-    return getattr(import_module(module), name).from_architecture(architecture, generator=generator)
+    found: type[Encoder] = getattr(import_module(module), name)
+    return found.from_architecture(architecture, generator=generator)
 
 
 def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

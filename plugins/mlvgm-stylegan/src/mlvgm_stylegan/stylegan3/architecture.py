@@ -6,29 +6,21 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-PositiveInt = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
+from mlvgm_stylegan.stylegan2.architecture import Count, MappingArchitecture, PositiveInt
+
 Positive = Annotated[float, Field(gt=0)]
 
 
-class StyleGAN3Architecture(BaseModel):
+class StyleGAN3Architecture(MappingArchitecture):
     """Architecture of a :class:`~mlvgm_stylegan.stylegan3.network.StyleGAN3`; defaults are those of the paper.
 
     Raises:
         pydantic.ValidationError: the lists of layers differ in length.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    z_dim: PositiveInt = Field(description="numbers in the base noise")
-    w_dim: PositiveInt = Field(description="numbers in a style")
-    classes: Count = Field(0, description="0 is unconditional")
     mapping_layers: PositiveInt = Field(2, description="fully connected layers of the mapping network")
-    mapping_learning_rate: Positive = Field(0.01, description="multiplier of its stored weights and biases")
-    embedding_dim: PositiveInt | None = Field(None, description="numbers in a class embedding, None is w_dim")
-    mapping_width: PositiveInt | None = Field(None, description="hidden width of the mapping network, None is w_dim")
     resolution: PositiveInt = Field(description="height and width of images")
     channels: tuple[PositiveInt, ...] = Field(min_length=2, description="of the input, then of each layer's output")
     kernel_size: PositiveInt = Field(3, description="side of the convolutions: 3 in T, 1 in R")

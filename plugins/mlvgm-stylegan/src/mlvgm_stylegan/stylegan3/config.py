@@ -1,20 +1,15 @@
-"""Options of the generator ``stylegan3``."""
+"""Options of the generator ``stylegan3``, which StyleGAN2 has too."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, Field
+from mlvgm.weights.options import GeneratorConfig
 
 
-class StyleGAN3Config(BaseModel):
+class StyleGAN3Config(GeneratorConfig):
     """Options of ``--generator stylegan3``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    weights: str = Field("", description="a StyleGAN3 pickle (.pkl), or a file `mlvgm weights convert` made")
-    config: Path | None = Field(
-        None, description="JSON or YAML with constructor arguments, for what a bare state dict does not tell"
-    )
+    weights: str = Field(description="a StyleGAN3 pickle (.pkl), or a file `mlvgm weights convert` made")
     psi: float = Field(1.0, description="truncation of fresh styles towards the average style; 1 is off")
     cutoff: int | None = Field(None, ge=0, description="number of coarse styles that are truncated; all if not given")

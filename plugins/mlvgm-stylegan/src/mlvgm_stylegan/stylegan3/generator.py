@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Literal
 
-from mlvgm.errors import unknown
 from mlvgm_stylegan.stylegan2.generator import ConditionalStyleGAN2, StyleGAN2Generator, StyleGAN2Sampling
-
-_OPTIONS = ("psi", "cutoff")
 
 
 @dataclass(frozen=True)
@@ -21,18 +18,8 @@ class StyleGAN3Sampling(StyleGAN2Sampling):
 class StyleGAN3Generator(StyleGAN2Generator):
     """A frozen :class:`~mlvgm_stylegan.stylegan3.network.StyleGAN3` behind the generator protocol."""
 
-    family = "stylegan3"
-
-    def with_sampling(self, **options: Any) -> Self:
-        """The same weights with other ``psi`` or ``cutoff``.
-
-        Raises:
-            ConfigError: another option, or a value out of range.
-        """
-        for name in options:
-            if name not in _OPTIONS:
-                raise unknown("sampling option of stylegan3", name, _OPTIONS)
-        return super().with_sampling(**options)
+    def _ordinary(self) -> StyleGAN3Sampling:
+        return StyleGAN3Sampling()
 
 
 class ConditionalStyleGAN3(StyleGAN3Generator, ConditionalStyleGAN2):

@@ -48,6 +48,8 @@ class Synthesis(nn.Module):
 class StyleGAN3(nn.Module):
     """A StyleGAN3 generator; the number of styles is ``architecture.num_ws``."""
 
+    name = "stylegan3"
+
     def __init__(self, architecture: StyleGAN3Architecture) -> None:
         super().__init__()
         self.architecture = architecture
