@@ -64,7 +64,9 @@ class Encoder(nn.Module):
         features = self.preprocess(self.stem(images))
         by_scale: list[list[Tensor]] = [[] for _ in self.scales]
         for scale in reversed(range(len(self.scales))):
-            for group in self.scales[scale]:
+            groups = self.scales[scale]
+            assert isinstance(groups, nn.ModuleList)
+            for group in groups:
                 features = group(features)
                 by_scale[scale].append(features)
             if scale > 0:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ class NVAEEncoding:
     def __len__(self) -> int:
         return len(self.features[0])
 
-    def __getitem__(self, index: Any) -> NVAEEncoding:
+    def __getitem__(self, index: Tensor | Sequence[int] | slice) -> NVAEEncoding:
         return self._each(lambda feature: feature[index])
 
     def repeat(self, draws: int) -> NVAEEncoding:

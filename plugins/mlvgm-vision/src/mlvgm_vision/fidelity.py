@@ -90,7 +90,8 @@ def kernel_distance_interval(first: Tensor, second: Tensor, *, block: int = 500,
 def _root(rows: Tensor) -> Tensor:
     """Symmetric square root of the covariance of ``rows``, which may be singular."""
     values, vectors = torch.linalg.eigh(torch.cov(rows.T).reshape(rows.shape[1], -1))
-    return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    root: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    return root
 
 
 def _checked(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,8 @@ class SpectralNorm(nn.Module):
         eps: lower bound of norms.
     """
 
+    u: Tensor
+
     def __init__(self, rows: int, *, eps: float) -> None:
         super().__init__()
         self.eps = eps
@@ -69,7 +71,8 @@ def spectral_norm(
         torch.manual_seed(seed)
         for layer in list(network.modules()):
             if isinstance(layer, layers):
-                parametrize.register_parametrization(layer, "weight", SpectralNorm(len(layer.weight), eps=eps))
+                rows = len(layer.get_parameter("weight"))
+                parametrize.register_parametrization(layer, "weight", SpectralNorm(rows, eps=eps))
     return network
 
 
@@ -78,7 +81,7 @@ def fold(network: Network) -> Network:
     folded = copy.deepcopy(network).eval()
     for layer in list(folded.modules()):
         if parametrize.is_parametrized(layer, "weight"):
-            weight = layer.weight.detach()
+            weight = cast(Tensor, layer.weight).detach()
             # torch's own removal edits the class, which the copied layer shares with the original.
             layer.__class__ = parametrize.type_before_parametrizations(layer)
             del layer.parametrizations

@@ -50,7 +50,8 @@ class VDVAEArchitecture(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        used = {block.resolution for block in (*self.encoder_blocks, *self.decoder_blocks)}
+        blocks: list[EncoderBlock | DecoderBlock] = [*self.encoder_blocks, *self.decoder_blocks]
+        used = {block.resolution for block in blocks}
         missing = used - (self.widths.keys() & self.bottlenecks.keys())
         if missing:
             raise ValueError(f"no width for resolution {sorted(missing)}")

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mlvgm.noise import Keys, normal
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
+from mlvgm_stylegan.stylegan2.equalised import EqualisedLinear
 from mlvgm_stylegan.stylegan2.mapping import MappingNetwork
 from mlvgm_stylegan.stylegan2.synthesis import SynthesisNetwork
 
@@ -46,5 +47,6 @@ def build(architecture: StyleGAN2Architecture, *, seed: int) -> StyleGAN2:
             if kind in ("weight", "constant", "skip", "noise"):
                 tensor.copy_(normal(keys, name, tensor.shape)[0])
         for layer in model.mapping.layers:
+            assert isinstance(layer, EqualisedLinear)
             layer.weight.div_(layer.learning_rate)
     return model

@@ -32,7 +32,7 @@ class Layer(nn.Module):
         self.convolution = ModulatedConvolution(inputs, outputs, w_dim=a.w_dim, up=up)
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.clamp = a.conv_clamp
-        self.noise_strength = nn.Parameter(torch.zeros(())) if a.noise else None
+        self.noise_strength: nn.Parameter | None = nn.Parameter(torch.zeros(())) if a.noise else None
         self.register_buffer("noise", torch.zeros(resolution, resolution) if a.noise else None)
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None, low_pass: Tensor, *, gain: float = 1.0) -> Tensor:
@@ -41,7 +41,7 @@ class Layer(nn.Module):
         # The gain goes through the leaky ReLU, so it joins the factors before it, which are smaller tensors.
         gain = gain * 2**0.5
         x = torch.addcmul(gain * self.bias[:, None, None], x, gain * expanded(scale, len(x)))
-        if noise is not None:
+        if noise is not None and self.noise_strength is not None:
             x, noise = aligned(x, noise) if len(noise) > 1 else (x, noise)
             x = x.add_(gain * self.noise_strength * noise)
         x = leaky_relu(x, 0.2, inplace=True)
@@ -111,7 +111,7 @@ class SynthesisNetwork(nn.Module):
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The convolutions with styles and noise, in order."""
-        return tuple(layer for block in self.blocks for layer in (block.up, block.layer) if layer is not None)
+        return tuple(module for module in self.modules() if isinstance(module, Layer))
 
     def forward(self, ws: Tensor | Sequence[Tensor], noise: NoiseImages = "const") -> Tensor:
         """Images (N, image_channels, resolution, resolution), nominally in [-1, 1], not clamped.
@@ -124,7 +124,9 @@ class SynthesisNetwork(nn.Module):
         Raises:
             InputError: another number of styles or noise images.
         """
-        return self.trace(ws, noise)[-1][1]
+        image = self.trace(ws, noise)[-1][1]
+        assert image is not None
+        return image
 
     def trace(self, ws: Tensor | Sequence[Tensor], noise: NoiseImages = "const") -> list[tuple[Tensor, Tensor | None]]:
         """Features and the image so far after each block; for arguments see :meth:`forward`."""
@@ -135,6 +137,7 @@ class SynthesisNetwork(nn.Module):
         x, image, start = self.constant[None], None, 0
         states: list[tuple[Tensor, Tensor | None]] = []
         for block in self.blocks:
+            assert isinstance(block, Block)
             stop = start + (1 if block.up is None else 2)
             x = block(x, ws[start:stop], images[start:stop], self.low_pass)
             if image is not None:

@@ -48,7 +48,7 @@ class Layer(nn.Module):
         return downsampled(x, self.down_filter, factor=self.plan.down)
 
     def _convolved(self, x: Tensor, style: Tensor) -> Tensor:
-        weight, padding = self.weight, self.weight.shape[2] - 1
+        weight: Tensor = self.weight
         scale = self.magnitude.rsqrt().expand(1, 1)
         if self.plan.colours:
             style = style * weight[0].numel() ** -0.5
@@ -60,6 +60,6 @@ class Layer(nn.Module):
             energy = weight.square().sum((2, 3))
             scale = scale * (style.square() @ energy.T + 1e-8).rsqrt()
         x, style = aligned(x, style)
-        x = conv2d(x * style[:, :, None, None], weight, padding=padding)
+        x = conv2d(x * style[:, :, None, None], weight, padding=weight.shape[2] - 1)
         x, scale = aligned(x, scale.expand(len(style), -1) if self.plan.colours else scale)
         return x * scale[:, :, None, None]
