@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from mlvgm.errors import ConfigError
-from mlvgm.plugins.values import fitted, shown
+from mlvgm.plugins.values import fitted, model_of, shown, unknown_option
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -24,13 +23,7 @@ _BOUNDS = {
     "min_length": "length >=",
     "max_length": "length <=",
 }
-_COMPARISONS = {
-    "greater_than": "gt",
-    "greater_than_equal": "ge",
-    "less_than": "lt",
-    "less_than_equal": "le",
-    "multiple_of": "multiple_of",
-}
+_COMPARISONS = ("gt", "ge", "lt", "le", "multiple_of")
 
 
 @dataclass(frozen=True)
@@ -69,8 +62,7 @@ def validate(config: type[BaseModel], options: Mapping[str, Any], *, prefix: str
     from pydantic import ValidationError
 
     values, misfits = fitted(config, options)
-    complaints = list(_ignored(config, options, prefix))
-    complaints += [f"{'.'.join((prefix, *place))}: {text}" for place, text in misfits.items()]
+    complaints = [f"{'.'.join((prefix, *place))}: {text}" for place, text in misfits.items()]
     try:
         made = config.model_validate(values)
     except ValidationError as error:
@@ -83,35 +75,11 @@ def validate(config: type[BaseModel], options: Mapping[str, Any], *, prefix: str
     return made
 
 
-def _ignored(config: type[BaseModel], options: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    """Complaints about options that pydantic would drop in silence, in nested models too."""
-    for name, value in options.items():
-        info = config.model_fields.get(name)
-        if info is not None:
-            nested = _model(info.annotation)
-            if nested is not None and isinstance(value, Mapping):
-                yield from _ignored(nested, value, f"{prefix}.{name}")
-        elif config.model_config.get("extra", "ignore") == "ignore" and name not in _aliases(config):
-            yield f"{prefix}.{name}: {_unknown_option(name, config.model_fields)}"
-
-
-def _aliases(config: type[BaseModel]) -> set[str]:
-    """Other names that fields of a model can be given by."""
-    aliases = [alias for info in config.model_fields.values() for alias in (info.alias, info.validation_alias)]
-    return {alias for alias in aliases if isinstance(alias, str)}
-
-
-def _unknown_option(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known := list(known), n=1)
-    suggestion = f"did you mean '{near[0]}'? " if near else ""
-    return f"unknown option ({suggestion}known: {', '.join(sorted(known)) or 'none'})"
-
-
 def table(config: type[BaseModel], *, prefix: str = "") -> tuple[Option, ...]:
     """Every option of ``config``, nested models flattened to dotted names."""
     found: list[Option] = []
     for name, info in config.model_fields.items():
-        nested = _model(info.annotation)
+        nested = model_of(info.annotation)
         if nested is not None:
             found += table(nested, prefix=f"{prefix}{name}.")
             continue
@@ -152,11 +120,12 @@ def _complaint(config: type[BaseModel], prefix: str, details: Any) -> str:
     path, fields = _locate(config, details["loc"])
     name = ".".join((prefix, *path))
     if kind == "extra_forbidden":
-        return f"{name}: {_unknown_option(path[-1], fields)}"
+        return f"{name}: {unknown_option(path[-1], fields)}"
     if kind == "missing":
         return f"{name}: is required"
-    if kind in _COMPARISONS:
-        return f"{name}: must be {_bound(_COMPARISONS[kind], context[_COMPARISONS[kind]])} (got {shown(value)})"
+    for key in _COMPARISONS:
+        if key in context:
+            return f"{name}: must be {_bound(key, context[key])} (got {shown(value)})"
     message = str(details["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
     got = "" if isinstance(value, Mapping) else f" (got {shown(value)})"
     return f"{name}: {message}{got}"
@@ -174,16 +143,10 @@ def _locate(config: type[BaseModel], location: tuple[str | int, ...]) -> tuple[l
             path.append(part)
             if part not in model.model_fields:
                 break
-            model = _model(model.model_fields[part].annotation)
+            model = model_of(model.model_fields[part].annotation)
         elif isinstance(part, int):
             path.append(str(part))
     return path, list(model.model_fields) if model is not None else []
-
-
-def _model(annotation: Any) -> type[BaseModel] | None:
-    from pydantic import BaseModel
-
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def _type(annotation: Any) -> str:

@@ -6,9 +6,10 @@ finite, whole numbers fit 64 bits.
 
 from __future__ import annotations
 
+import difflib
 import math
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -38,7 +39,8 @@ def fitted(model: type[BaseModel], given: Mapping[str, Any]) -> tuple[dict[str, 
 
     Args:
         model: of the options.
-        given: field values, nested mappings for nested models; what is no field is left for the model to judge.
+        given: field values, nested mappings for nested models. What is no field is left for the model to judge, but
+            where pydantic would drop it in silence.
 
     Returns:
         values, and by place the complaint about each that does not fit, e.g. ``{("eps",): "must be a number"}``.
@@ -48,8 +50,10 @@ def fitted(model: type[BaseModel], given: Mapping[str, Any]) -> tuple[dict[str, 
     for name, value in given.items():
         field = model.model_fields.get(name)
         if field is None:
+            if model.model_config.get("extra", "ignore") == "ignore" and name not in _aliases(model):
+                complaints[(name,)] = unknown_option(name, model.model_fields)
             continue
-        nested = _model(field.annotation)
+        nested = model_of(field.annotation)
         if nested is not None and isinstance(value, Mapping):
             values[name], below = fitted(nested, value)
             complaints |= {(name, *place): complaint for place, complaint in below.items()}
@@ -151,7 +155,21 @@ def _spelled(text: str) -> Any:
         return text
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:
+def model_of(annotation: Any) -> type[BaseModel] | None:
+    """The nested model that a field of this type takes; None for other types."""
     from pydantic import BaseModel
 
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _aliases(config: type[BaseModel]) -> set[str]:
+    """Other names that fields of a model can be given by."""
+    aliases = [alias for info in config.model_fields.values() for alias in (info.alias, info.validation_alias)]
+    return {alias for alias in aliases if isinstance(alias, str)}
+
+
+def unknown_option(name: str, known: Iterable[str]) -> str:
+    """The complaint about a name that is none of ``known``."""
+    near = difflib.get_close_matches(name, known := list(known), n=1)
+    suggestion = f"did you mean '{near[0]}'? " if near else ""
+    return f"unknown option ({suggestion}known: {', '.join(sorted(known)) or 'none'})"
