@@ -48,7 +48,7 @@ def test_fill_names_what_does_not_fit(tmp_path: Path) -> None:
         "missing bias": {"weight": torch.ones(2, 3)},
         "unexpected extra": {**good, "extra": torch.ones(1)},
         r"bias is \(3,\) instead of \(2,\)": {**good, "bias": torch.zeros(3)},
-        "bias has values that are not finite": {**good, "bias": torch.tensor([0.0, float("nan")])},
+        "not finite, bias among them": {**good, "bias": torch.tensor([0.0, float("nan")])},
     }
     for message, tensors in broken.items():
         with pytest.raises(InputError, match=message):

@@ -12,7 +12,7 @@ from mlvgm.errors import InputError, MlvgmError, PluginError
 from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import PluginWarning, Resolved, component, converter, descriptor
 from mlvgm.weights.container import Container, Converted, read_container
-from mlvgm.weights.file import WeightsFile, is_finite, write_weights
+from mlvgm.weights.file import WeightsFile, check_finite, write_weights
 from mlvgm.weights.load import Converter, converted
 from mlvgm.weights.pickles.scalars import printable
 
@@ -146,6 +146,4 @@ def _check(found: Converted, src: Path) -> None:
     size = sum(tensor.numel() * tensor.element_size() for tensor in found.tensors.values())
     if size > _GROWTH * src.stat().st_size + _SPARE_BYTES:
         raise InputError(f"{src}: its weights would take {size:,} bytes, far more than its own", hint="it is damaged")
-    strange = [name for name, tensor in found.tensors.items() if not is_finite(tensor)]
-    if strange:
-        raise InputError(f"{src}: {len(strange)} tensors have values that are not finite, {strange[0]} among them")
+    check_finite(found.tensors, src)

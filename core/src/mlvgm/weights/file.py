@@ -93,6 +93,17 @@ def verify_sha256(path: Path, expected: str) -> None:
         raise InputError(f"{path}: expected sha256 {expected[:12]}…, got {found[:12]}…", hint=_AGAIN)
 
 
+def check_finite(tensors: Mapping[str, Tensor], path: object) -> None:
+    """Refuse tensors with numbers that are not finite.
+
+    Raises:
+        InputError: some have; ``path`` is named.
+    """
+    strange = [name for name, tensor in tensors.items() if not is_finite(tensor)]
+    if strange:
+        raise InputError(f"{path}: {len(strange)} tensors have values that are not finite, {strange[0]} among them")
+
+
 def is_finite(tensor: Tensor) -> bool:
     """All numbers in ``tensor`` are finite."""
     # Eight-bit numbers have no such check of their own.
@@ -119,7 +130,9 @@ def check_fit(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> 
         for name in expected.keys() & tensors.keys()
         if tensors[name].shape != expected[name].shape
     ]
-    _refuse(problems, path)
+    if problems:
+        shown = "; ".join(sorted(problems)[:3])
+        raise InputError(f"{path}: {len(problems)} tensors do not fit its architecture: {shown}", hint=_AGAIN)
 
 
 def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -129,8 +142,7 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
         InputError: tensors are missing, superfluous, of another shape, or not finite.
     """
     check_fit(network, tensors, path)
-    strange = [f"{name} has values that are not finite" for name, tensor in tensors.items() if not is_finite(tensor)]
-    _refuse(strange, path)
+    check_finite(tensors, path)
     network.load_state_dict(dict(tensors))
 
 
@@ -187,9 +199,3 @@ def _no_more_than(tensors: int) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _refuse(problems: list[str], path: Path) -> None:
-    if problems:
-        shown = "; ".join(sorted(problems)[:3])
-        raise InputError(f"{path}: {len(problems)} tensors do not fit its architecture: {shown}", hint=_AGAIN)

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mlvgm.errors import InputError
-from mlvgm.weights.pickles.budget import Budget, Refused
-from mlvgm.weights.pickles.machine import Context
+from mlvgm.weights.pickles.budget import Budget, Context, Refused
 from mlvgm.weights.pickles.opcodes import run
 from mlvgm.weights.pickles.plain import plain
 from mlvgm.weights.pickles.scalars import printable

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from mlvgm.errors import InputError, MlvgmError, PluginError, unknown
+from mlvgm.plugins.check import Check
 from mlvgm.plugins.index import Index, noun
 from mlvgm.plugins.load import build, component, config_class
 from mlvgm.weights.container import read_container
 from mlvgm.weights.convert import recognise
-from mlvgm.weights.file import WeightsFile, is_finite, read_weights
+from mlvgm.weights.file import check_finite, read_weights
 from mlvgm.weights.pickles.scalars import printable
 from mlvgm.weights.shipped import Shipped, all_shipped, shipped_file
 
 _KINDS = ("generators", "purifiers", "classifiers")
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What was found out about one weights file.
-
-    Args:
-        name: of shipped weights, or the path.
-        status: whether it is usable.
-        detail: what was checked, or what is wrong.
-    """
-
-    name: str
-    status: Literal["ok", "problem"]
-    detail: str
-
-
-def verify(names: Sequence[str] = (), *, index: Index | None = None) -> tuple[Verdict, ...]:
+def verify(names: Sequence[str] = (), *, index: Index | None = None) -> tuple[Check, ...]:
     """Check weights: readable, the file that was published, finite, and fit for their component, which is built.
 
     Args:
@@ -64,28 +48,27 @@ def _matches(weights: Shipped, name: str) -> bool:
     return name in ("/".join(parts), "/".join(parts[1:]), parts[2], "/".join(parts[:2]), parts[1])
 
 
-def _verdict(name: str, weights: Shipped | Path, index: Index) -> Verdict:
+def _verdict(name: str, weights: Shipped | Path, index: Index) -> Check:
     try:
         detail = _check_shipped(weights, index) if isinstance(weights, Shipped) else _check_file(weights, index)
     except MlvgmError as error:
-        return Verdict(name, "problem", " ".join(str(error).split()))
+        return Check(name, "problem", " ".join(str(error).split()))
     except Exception as error:  # a component meets weights that are not for it with whatever its layers raise
-        return Verdict(name, "problem", printable(f"{type(error).__name__}: {error}"))
-    return Verdict(name, "ok", detail)
+        return Check(name, "problem", printable(f"{type(error).__name__}: {error}"))
+    return Check(name, "ok", detail)
 
 
 def _check_shipped(shipped: Shipped, index: Index) -> str:
     with shipped_file(shipped.weights) as path:
         content = read_weights(path, sha256=shipped.weights.sha256)
-    _check_finite(content)
-    summary = f"{len(content.tensors)} tensors, published checksum"
+        check_finite(content.tensors, path)
     _build(shipped.entry.kind, shipped.entry.qualified, shipped.weights.name, index)
-    return f"{summary}, builds {shipped.entry.name}"
+    return f"{len(content.tensors)} tensors, published checksum, builds {shipped.entry.name}"
 
 
 def _check_file(path: Path, index: Index) -> str:
     content = read_weights(path)
-    _check_finite(content)
+    check_finite(content.tensors, path)
     if not content.format:
         return f"{len(content.tensors)} tensors, a bare state dict, builds {_reader(path, index)}"
     name = content.format.removeprefix("mlvgm-").partition("/")[0]
@@ -128,21 +111,14 @@ def _reader(path: Path, index: Index) -> str:
 def _build(kind: str, reference: str, weights: str, index: Index) -> None:
     """Build a component with weights; a classifier for whichever installed data set it fits."""
     options = {"weights": weights}
-    if kind == "purifiers" or kind != "classifiers":  # those with weights bring their own model
+    problem: MlvgmError = InputError("no data set is installed that the classifier could be for")
+    if kind != "classifiers":
         build(kind, reference, options, index=index)
-    else:
-        problem: MlvgmError | None = None
-        for name in index.names("datasets"):
-            try:
-                build(kind, reference, options, index=index, data=build("datasets", name, index=index).info)
-            except MlvgmError as error:  # the data are not here, or of other images
-                problem = error
-            else:
-                return
-        raise problem or InputError("no data set is installed that the classifier could be for")
-
-
-def _check_finite(content: WeightsFile) -> None:
-    strange = [name for name, tensor in content.tensors.items() if not is_finite(tensor)]
-    if strange:
-        raise InputError(f"{len(strange)} tensors have values that are not finite, {strange[0]} among them")
+        return
+    for name in index.names("datasets"):
+        try:
+            build(kind, reference, options, index=index, data=build("datasets", name, index=index).info)
+            return
+        except MlvgmError as error:  # the data are not here, or of other images
+            problem = error
+    raise problem

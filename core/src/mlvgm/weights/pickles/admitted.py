@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from torch import Tensor
 
 from mlvgm.weights.pickles import arrays, tensors
-from mlvgm.weights.pickles.budget import Refused
-from mlvgm.weights.pickles.named import Named
-from mlvgm.weights.pickles.scalars import check_key
+from mlvgm.weights.pickles.budget import Context, Refused
+from mlvgm.weights.pickles.scalars import Global, check_key
 from mlvgm.weights.record import Record
-
-if TYPE_CHECKING:
-    from mlvgm.weights.pickles.machine import Context
 
 
 def _dict(context: Context, items: Any = ()) -> dict[Any, Any]:
@@ -26,14 +22,6 @@ def _dict(context: Context, items: Any = ()) -> dict[Any, Any]:
     return {check_key(key): value for key, value in pairs}
 
 
-def _default_dict(context: Context, factory: Any = None, items: Any = ()) -> dict[Any, Any]:
-    return _dict(context, items)
-
-
-def _list(context: Context, items: Any = ()) -> list[Any]:
-    return _items(context, items)
-
-
 def _tuple(context: Context, items: Any = ()) -> tuple[Any, ...]:
     return tuple(_items(context, items))
 
@@ -42,7 +30,7 @@ def _set(context: Context, items: Any = ()) -> set[Any]:
     return {check_key(item) for item in _items(context, items)}
 
 
-def _items(context: Context, items: Any) -> list[Any]:
+def _items(context: Context, items: Any = ()) -> list[Any]:
     if not isinstance(items, tuple | list | set):
         raise Refused(f"makes a container of a value of type {type(items).__name__}")
     context.budget.step(len(items))
@@ -67,7 +55,7 @@ def _complex(context: Context, real: Any = 0, imaginary: Any = 0) -> complex:
 
 def _object(context: Context, kind: Any, base: Any, state: Any) -> Any:
     """What protocols 0 and 1 make objects of: a class, the built-in it derives from, and the built-in's value."""
-    if not isinstance(kind, Named) or not isinstance(base, Named):
+    if not isinstance(kind, Global) or not isinstance(base, Global):
         raise Refused("makes an object of something that is no class")
     if kind.name in _DICTS or base.name == "builtins.dict":
         return _dict(context, () if state is None else state)
@@ -106,7 +94,7 @@ def _storage_bytes(context: Context, content: Any) -> Any:
 
 def _typed(context: Context, function: Any, kind: Any, arguments: Any, state: Any) -> Any:
     """A tensor of a subclass or with attributes of its own: the tensor alone."""
-    if not isinstance(function, Named) or function.name not in _TENSORS or not isinstance(arguments, tuple):
+    if not isinstance(function, Global) or function.name not in _TENSORS or not isinstance(arguments, tuple):
         raise Refused("makes a tensor by something that makes none")
     return _TENSORS[function.name](context, *arguments)
 
@@ -122,7 +110,7 @@ _DICTS: Final[Mapping[str, _Function]] = {
     "builtins.dict": _dict,
     "collections.OrderedDict": _dict,
     "collections.Counter": _dict,
-    "collections.defaultdict": _default_dict,
+    "collections.defaultdict": lambda context, factory=None, items=(): _dict(context, items),
     "dnnlib.util.EasyDict": _dict,
     "dnnlib.EasyDict": _dict,
 }
@@ -145,7 +133,7 @@ ADMITTED: Final[Mapping[str, _Function]] = {
     "numpy._core.multiarray.scalar": arrays.scalar,
     "numpy._core.numeric._frombuffer": arrays.from_buffer,
     "numpy.dtype": arrays.dtype,
-    "builtins.list": _list,
+    "builtins.list": _items,
     "builtins.tuple": _tuple,
     "builtins.set": _set,
     "builtins.frozenset": _set,

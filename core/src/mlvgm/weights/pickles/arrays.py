@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mlvgm.weights.pickles.budget import Refused
+from mlvgm.weights.pickles.budget import Context, Refused
 from mlvgm.weights.pickles.scalars import printable
 from mlvgm.weights.pickles.tensors import whole
-
-if TYPE_CHECKING:
-    from mlvgm.weights.pickles.machine import Context
 
 _NUMBERS = re.compile(r"[<>|=]?([?]|b1|[iu][1248]|f[248]|c8|c16)")
 _DIMENSIONS = 32

@@ -1,9 +1,10 @@
-"""How much work and memory a file may ask for: both follow from its size."""
+"""What a pickle is read in: how much work and memory it may ask for, which follow from its size, and its storages."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 _OPCODES = 4_000_000
 _OPCODES_PER_FILE = 1000
@@ -70,3 +71,22 @@ class Budget:
         self._left.memory -= memory
         if self._left.memory < 0:
             raise Refused(f"asks for far more memory than its {self.size:,} bytes can fill")
+
+
+def _no_storages(identity: Any) -> Any:
+    raise Refused("refers to data outside the pickle")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a pickle is read in.
+
+    Args:
+        budget: what it may ask for.
+        load_bytes: reads a file nested in it.
+        persistent: from the identity of a storage to the storage.
+    """
+
+    budget: Budget
+    load_bytes: Callable[[bytes], Any]
+    persistent: Callable[[Any], Any] = _no_storages

@@ -7,34 +7,13 @@ plain and short to hash, and there is no other place where the machine walks wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from mlvgm.weights.pickles.admitted import ADMITTED, BUILDABLE
-from mlvgm.weights.pickles.budget import Budget, Refused
-from mlvgm.weights.pickles.named import Named
-from mlvgm.weights.pickles.scalars import check_key, check_scalar, printable
+from mlvgm.weights.pickles.budget import Context, Refused
+from mlvgm.weights.pickles.scalars import Global, check_key, check_scalar, printable
 from mlvgm.weights.record import Record
-
-
-def _no_storages(identity: Any) -> Any:
-    raise Refused("refers to data outside the pickle")
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a pickle is read in.
-
-    Args:
-        budget: what it may ask for.
-        load_bytes: reads a file nested in it.
-        persistent: from the identity of a storage to the storage.
-    """
-
-    budget: Budget
-    load_bytes: Callable[[bytes], Any]
-    persistent: Callable[[Any], Any] = _no_storages
 
 
 class Machine:
@@ -135,16 +114,16 @@ class Machine:
         self.add(items)
 
     def name(self, qualified: str) -> None:
-        self.push(Named.of(*qualified.split(" ", 1)))
+        self.push(Global.of(*qualified.split(" ", 1)))
 
     def stack_name(self, _: Any) -> None:
         attribute, module = self.pop(), self.pop()
         if not isinstance(module, str) or not isinstance(attribute, str):
             raise Refused("names a global by something that is no text")
-        self.push(Named.of(module, attribute))
+        self.push(Global.of(module, attribute))
 
     def call(self, function: Any, arguments: Any) -> None:
-        if not isinstance(function, Named):
+        if not isinstance(function, Global):
             raise Refused(f"calls {_kind(function)}")
         if not isinstance(arguments, tuple):
             raise Refused(f"calls {printable(function.name)} with arguments that are no tuple")
@@ -162,7 +141,7 @@ class Machine:
 
     def new(self, kind: Any, arguments: Any) -> None:
         """An object of a class: a record unless the class is admitted or would be called with arguments."""
-        if isinstance(kind, Named) and kind.name not in ADMITTED and isinstance(arguments, tuple) and not arguments:
+        if isinstance(kind, Global) and kind.name not in ADMITTED and isinstance(arguments, tuple) and not arguments:
             self.push(Record(kind.name, {}))
         else:
             self.call(kind, arguments)
@@ -179,7 +158,7 @@ class Machine:
 
     def instance(self, qualified: str) -> None:
         arguments = tuple(self.pop_mark())
-        self.call(Named.of(*qualified.split(" ", 1)), arguments)
+        self.call(Global.of(*qualified.split(" ", 1)), arguments)
 
     def object(self, _: Any) -> None:
         kind, *arguments = self.pop_mark() or [None]
@@ -213,4 +192,4 @@ def _update(record: Record, state: Mapping[Any, Any]) -> None:
 
 
 def _kind(value: Any) -> str:
-    return printable(value.name) if isinstance(value, Named | Record) else f"a value of type {type(value).__name__}"
+    return printable(value.name) if isinstance(value, Global | Record) else f"a value of type {type(value).__name__}"

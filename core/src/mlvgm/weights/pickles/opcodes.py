@@ -6,8 +6,8 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from mlvgm.weights.pickles.budget import Refused
-from mlvgm.weights.pickles.machine import Context, Machine
+from mlvgm.weights.pickles.budget import Context, Refused
+from mlvgm.weights.pickles.machine import Machine
 
 
 def run(file: BinaryIO, context: Context) -> Any:

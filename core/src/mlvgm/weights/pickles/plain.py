@@ -6,7 +6,7 @@ from typing import Any
 
 from mlvgm.weights.pickles.arrays import Array, DType
 from mlvgm.weights.pickles.budget import Refused
-from mlvgm.weights.pickles.named import Named
+from mlvgm.weights.pickles.scalars import Global
 from mlvgm.weights.record import Record
 
 _DEPTH = 200
@@ -34,7 +34,7 @@ class _Plain:
             if value.tensor is None:
                 raise Refused("has an array without numbers")
             return value.tensor, 1
-        if isinstance(value, Named):
+        if isinstance(value, Global):
             return value.name if value.name.startswith("torch.") else Record(value.name, {}), 1
         if isinstance(value, DType):
             return value.code, 1

@@ -1,14 +1,40 @@
-"""Which single values are admitted, and which of them as keys."""
+"""Single values: which are admitted, which of them as keys, and globals, of which only the name is looked at."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from mlvgm.weights.pickles.budget import Refused
 
 _INTEGER_BITS = 1024
 _KEY_BITS = 60
 _SHOWN = 120
+# What modules were called in Python 2 and in other versions of numpy and PyTorch.
+_MODULES = {
+    "__builtin__": "builtins",
+    "copy_reg": "copyreg",
+    "numpy.core.multiarray": "numpy._core.multiarray",
+    "numpy.core.numeric": "numpy._core.numeric",
+    "pathlib._local": "pathlib",
+    "torch.cuda": "torch",
+}
+
+
+@dataclass(frozen=True)
+class Global:
+    """A class or function that is not there.
+
+    Args:
+        name: with its module, ``"collections.OrderedDict"``.
+    """
+
+    name: str
+
+    @classmethod
+    def of(cls, module: str, attribute: str) -> Self:
+        """The name of ``attribute`` in ``module``, in its present form."""
+        return cls(f"{_MODULES.get(module, module)}.{attribute}")
 
 
 def check_scalar(value: Any) -> Any:

@@ -6,49 +6,26 @@ A storage is a flat contiguous tensor.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mlvgm.weights.pickles.budget import Refused
-from mlvgm.weights.pickles.named import Named
-from mlvgm.weights.pickles.scalars import printable
-
-if TYPE_CHECKING:
-    from mlvgm.weights.pickles.machine import Context
+from mlvgm.weights.pickles.budget import Context, Refused
+from mlvgm.weights.pickles.scalars import Global, printable
 
 _DIMENSIONS = 32
 _LARGEST = 1 << 60
 _STORAGES = {
-    "Float": torch.float32,
-    "Double": torch.float64,
-    "Half": torch.float16,
-    "BFloat16": torch.bfloat16,
-    "Long": torch.int64,
-    "Int": torch.int32,
-    "Short": torch.int16,
-    "Char": torch.int8,
-    "Byte": torch.uint8,
-    "Bool": torch.bool,
-    "ComplexFloat": torch.complex64,
-    "ComplexDouble": torch.complex128,
-}
+    "Float": torch.float32, "Double": torch.float64, "Half": torch.float16, "BFloat16": torch.bfloat16,
+    "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
+    "Bool": torch.bool, "ComplexFloat": torch.complex64, "ComplexDouble": torch.complex128,
+}  # fmt: skip
+_OTHERS = (torch.uint16, torch.uint32, torch.uint64, torch.float8_e4m3fn, torch.float8_e5m2)
 _DTYPES = {
     **{f"torch.{name}Storage": dtype for name, dtype in _STORAGES.items()},
-    "torch.storage.UntypedStorage": torch.uint8,
-    "torch.UntypedStorage": torch.uint8,
-    **{
-        str(dtype): dtype
-        for dtype in (
-            *_STORAGES.values(),
-            torch.uint16,
-            torch.uint32,
-            torch.uint64,
-            torch.float8_e4m3fn,
-            torch.float8_e5m2,
-        )
-    },
+    **dict.fromkeys(("torch.storage.UntypedStorage", "torch.UntypedStorage"), torch.uint8),
+    **{str(dtype): dtype for dtype in (*_STORAGES.values(), *_OTHERS)},
 }
 
 
@@ -58,9 +35,9 @@ def dtype_of(kind: Any) -> torch.dtype:
     Raises:
         Refused: none.
     """
-    found = _DTYPES.get(kind.name) if isinstance(kind, Named) else None
+    found = _DTYPES.get(kind.name) if isinstance(kind, Global) else None
     if found is None:
-        name = printable(kind.name) if isinstance(kind, Named) else type(kind).__name__
+        name = printable(kind.name) if isinstance(kind, Global) else type(kind).__name__
         raise Refused(f"has numbers of the unknown type {name}")
     return found
 

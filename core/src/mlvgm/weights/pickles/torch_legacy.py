@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlvgm.weights.pickles.budget import Refused
-from mlvgm.weights.pickles.machine import Context
+from mlvgm.weights.pickles.budget import Context, Refused
 from mlvgm.weights.pickles.opcodes import run
 from mlvgm.weights.pickles.tensors import dtype_of, typed, whole
 
