@@ -16,6 +16,13 @@ def test_rows_are_image_major() -> None:
     assert few.flatten().tolist() == [1, 1, 2, 2] and len(many) == 4
 
 
+def test_widening_keeps_the_memory_format() -> None:
+    maps = torch.arange(48.0).view(2, 3, 2, 4)
+    for format in (torch.channels_last, torch.contiguous_format):
+        widened = expanded(maps.contiguous(memory_format=format), 6)
+        assert widened.is_contiguous(memory_format=format) and torch.equal(widened, maps.repeat_interleave(3, 0))
+
+
 @pytest.mark.parametrize(("alpha", "rows"), [(0.0, 2), (0.25, 4), (1.0, 4)])
 def test_nothing_widens_before_something_fresh_enters(alpha: float, rows: int) -> None:
     kept, fresh = torch.tensor([[1.0], [2.0]]), torch.tensor([[10.0], [20.0], [30.0], [40.0]])

@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 
 
 def expanded(tensor: Tensor, rows: int) -> Tensor:
-    """``tensor`` with ``rows`` rows."""
-    return tensor if len(tensor) == rows else tensor.repeat_interleave(rows // len(tensor), 0)
+    """``tensor`` with ``rows`` rows, its memory format kept."""
+    draws = rows // len(tensor)
+    if draws == 1:
+        return tensor
+    if tensor.ndim == 4 and tensor.stride(1) == 1:
+        # Channels last. In another format every later addition and convolution would copy what it reads.
+        return tensor.movedim(1, 3).repeat_interleave(draws, 0).movedim(3, 1)
+    return tensor.repeat_interleave(draws, 0)
 
 
 def aligned(*tensors: Tensor) -> list[Tensor]:

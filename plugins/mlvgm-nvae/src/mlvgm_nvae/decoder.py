@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mlvgm.rows import expanded
 from mlvgm_nvae.architecture import NVAEArchitecture
 from mlvgm_nvae.cells import bottleneck_width, cell, transition
 from mlvgm_nvae.convolutions import convolution
@@ -37,9 +38,7 @@ class Posterior(nn.Module):
         self.parameters_of = convolution(width, 2 * a.latent_channels[scale], 3, a)
 
     def forward(self, feature: Tensor, state: Tensor) -> Parameters:
-        joint = self.feature(feature)
-        if len(joint) != len(state):
-            joint = joint.repeat_interleave(len(state) // len(joint), 0)
+        joint = expanded(self.feature(feature), len(state))
         if self.state is not None:
             joint = joint + self.state(state)
         return Parameters(*self.parameters_of(self.activation(joint)).chunk(2, 1))

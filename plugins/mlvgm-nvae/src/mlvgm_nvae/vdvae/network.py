@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mlvgm.rows import expanded
 from mlvgm_nvae.distributions import Normal, Parameters
 from mlvgm_nvae.likelihood import LogisticMixture, pixel_parameters
 from mlvgm_nvae.vdvae.architecture import VDVAEArchitecture
@@ -81,8 +82,7 @@ class Group(nn.Module):
         return Parameters(mean, log_sigma)
 
     def posterior(self, feature: Tensor, state: Tensor, prior: Parameters) -> Parameters:
-        if len(feature) != len(state):
-            feature = feature.repeat_interleave(len(state) // len(feature), 0)
+        feature = expanded(feature, len(state))
         return Parameters(*self.enc(torch.cat([state[:, : self.width], feature], 1)).chunk(2, 1))
 
     def normal(self, parameters: Parameters) -> Normal:
