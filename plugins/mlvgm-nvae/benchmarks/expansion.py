@@ -1,4 +1,4 @@
-"""Blending with states that keep their memory format where a draw's first noise widens them, against states that do not.
+"""Blending with states that keep their memory format where noise widens them, against states that do not.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/expansion.py [weights]
 """
