@@ -46,7 +46,7 @@ class Many(Config):
         ({"steps": 1, "eps": -1}, r"^attack\.eps: must be >= 0 \(got -1\)$"),
         ({"steps": 1, "epss": 1}, r"^attack\.epss: unknown option \(did you mean 'eps'\? known: alphas, eps, norm, "),
         ({"steps": 1, "zzzz": 1}, r"^attack\.zzzz: unknown option \(known: alphas"),
-        ({}, r"^attack\.steps: is required$"),
+        ({}, r"^attack\.steps: is required, gradient steps$"),
         ({"steps": "many"}, r"^attack\.steps: must be a whole number \(got 'many'\)$"),
         ({"steps": 1, "norm": "L3"}, r"^attack\.norm: must be 'L2' or 'Linf' \(got 'L3'\)$"),
         ({"steps": 1, "alphas": "nothing"}, r"^attack\.alphas: expected a schedule \(got 'nothing'\)$"),

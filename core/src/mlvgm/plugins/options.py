@@ -122,7 +122,8 @@ def _complaint(config: type[BaseModel], prefix: str, details: Any) -> str:
     if kind == "extra_forbidden":
         return f"{name}: {unknown_option(path[-1], fields)}"
     if kind == "missing":
-        return f"{name}: is required"
+        field = config.model_fields.get(path[0]) if len(path) == 1 else None
+        return f"{name}: is required" + (f", {field.description}" if field is not None and field.description else "")
     for key in _COMPARISONS:
         if key in context:
             return f"{name}: must be {_bound(key, context[key])} (got {shown(value)})"
