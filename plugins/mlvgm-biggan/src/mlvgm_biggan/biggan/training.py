@@ -38,7 +38,7 @@ class BigGANTraining:
         self.config, self.session, a = config, session, config.architecture
         check_fit(session.data, a)
         generator = spectral_norm(build(a, seed=session.seed), seed=session.seed)
-        self.generator = generator.to(device=session.device, memory_format=torch.channels_last).train()
+        self.generator = generator.to(session.device).to(memory_format=torch.channels_last).train()
         widths = config.discriminator_widths
         architecture = DiscriminatorArchitecture(channels=a.image_channels, classes=a.classes, widths=widths)
         self.discriminator = build_discriminator(architecture, seed=session.seed).to(session.device)
