@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +16,15 @@ from mlvgm.errors import InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys, uniform
 from mlvgm.protocols.data import DataInfo, Split
+from mlvgm.protocols.train import Made
 from mlvgm.training.augmentation import mirrored, noisy_inputs
 from mlvgm.training.averages import early_decay, update_average
+from mlvgm.training.card import write_card
+from mlvgm.training.config import WarmCosineConfig
 from mlvgm.training.draws import Draws
 from mlvgm.training.identity import of_data
 from mlvgm.training.minibatches import check_image, minibatch
-from mlvgm.weights.card import write_card
+from mlvgm.training.session import Session
 
 INFO = DataInfo("toy", ImageSpec(1, 2, 2), ("a", "b"), "MIT", "memory")
 KEYS = Keys.of(seed=0, purpose="train", samples=[0])
@@ -93,17 +95,17 @@ def test_data_are_known_by_their_images() -> None:
     assert of_data(Painted(3)) != of_data(Painted(4))
 
 
-def card(path: Path, **options: Any) -> str:
-    path.write_bytes(b"weights")
-    made = write_card(path, title="t", summary="s", command="c", data=INFO, seed=0, seconds=1.0, **options)
-    return made.read_text(encoding="utf-8")
-
-
-def test_a_card_claims_neither_a_split_nor_a_licence_that_nobody_named(tmp_path: Path) -> None:
-    text = card(tmp_path / "weights.safetensors")
-    assert "- Data: toy (MIT)" in text and "split" not in text
-    assert "licence MIT" not in text and "- Licence: none stated" in text
-    assert "- Data: toy, test split (MIT)" in card(tmp_path / "weights.safetensors", split="test")
+def test_a_card_says_how_the_weights_were_made_and_claims_no_licence(tmp_path: Path) -> None:
+    config = WarmCosineConfig(steps=9, batch=4, learning_rate=0.5, warmup_steps=7)
+    session = Session("generator", "toy", config, Numbered(5), tmp_path, 3)
+    session.weights.write_bytes(b"weights")
+    made = Made(title="t", summary="s", use=(), findings=["found"], details=["more"])
+    figure = tmp_path / "metrics.png"
+    text = write_card(session, made, seconds=1.0, figure=figure, data_options={"size": [2, 2]}).read_text("utf-8")
+    options = "'data.size=[2,2]' --set 'train.steps=9' --set 'train.batch=4' --set 'train.learning_rate=0.5'"
+    assert f"`mlvgm train generator toy --data toy --seed 3 --set {options} --set 'train.warmup_steps=7'`" in text
+    assert "- Data: toy, train split (MIT)" in text and "- found\n" in text and "](metrics.png)" in text
+    assert "licence MIT" not in text and "- Licence: none stated" in text and text.endswith("more\n")
 
 
 def test_data_that_do_not_fit() -> None:

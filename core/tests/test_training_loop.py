@@ -27,6 +27,7 @@ class Options(TrainingConfig):
 
     label: str = ""
     factor: float = 3.9
+    start: str = ""
 
 
 class Grey:
@@ -87,8 +88,8 @@ def test_killed_and_resumed_it_ends_like_an_uninterrupted_training(tmp_path: Pat
     run(second, tmp_path)
     assert (whole.seen, first.seen, second.seen) == ([*range(9)], [*range(4)], [*range(4, 9)])
     assert torch.equal(second.value, whole.value)
-    finished = Sum()
-    assert run(finished, tmp_path) > 0 and finished.seen == []
+    finished, stored = Sum(), torch.load(tmp_path / "checkpoint.pt", weights_only=True)["state"]
+    assert run(finished, tmp_path) > stored["seconds"] > 0 and finished.seen == []
     assert torch.equal(finished.value, whole.value)
 
 
@@ -128,6 +129,15 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path, changed: di
     run(Sum(), tmp_path)
     with pytest.raises(InputError, match=message):
         run(Sum(), tmp_path, **changed)
+
+
+def test_a_file_that_an_option_names_is_known_by_its_content(tmp_path: Path) -> None:
+    start = tmp_path / "start.safetensors"
+    start.write_bytes(b"one")
+    run(Sum(), tmp_path, start=str(start))
+    start.write_bytes(b"other")
+    with pytest.raises(InputError, match=r"another training: file .*start\.safetensors"):
+        run(Sum(), tmp_path, start=str(start))
 
 
 def test_options_that_change_no_step_may_change(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mlvgm.errors import InputError
 from mlvgm.files import check_writable
+from mlvgm.runs.lock import LOCK
 
 
 def check_folder(folder: Path, *, resume: bool) -> None:
@@ -15,7 +16,7 @@ def check_folder(folder: Path, *, resume: bool) -> None:
         InputError: it is not writable, or in use and ``resume`` is not set, or ``resume`` is and it has nothing.
     """
     check_writable(folder)
-    used = folder.exists() and any(folder.iterdir())
+    used = folder.exists() and any(path.name != LOCK for path in folder.iterdir())
     if used and not resume:
         raise InputError(f"folder '{folder}' is not empty", hint="add --resume, or choose another with --out")
     if resume and not used:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import torch
 
 from mlvgm.protocols.data import Dataset
 from mlvgm.reading import read
+from mlvgm.runs.settings import flatten
 from mlvgm.training.session import Session
 
 # Images by which a data set is known again.
@@ -15,9 +17,15 @@ _LOOKED_AT = 16
 
 
 def identity(session: Session) -> dict[str, object]:
-    """What a checkpoint has to be of for the training to go on from it, in plain values."""
+    """What a checkpoint has to be of for the training to go on from it, in plain values; files by their content."""
     options = session.config.model_dump(mode="json", exclude=set(session.config.FREE))
-    return {"training": f"{session.kind} {session.name}", "seed": session.seed, **of_data(session.data), **options}
+    files = {
+        f"file {value}": hashlib.sha256(Path(value).read_bytes()).hexdigest()[:12]
+        for value in flatten(options).values()
+        if isinstance(value, str) and Path(value).is_file()
+    }
+    what = f"{session.kind} {session.name}"
+    return {"training": what, "seed": session.seed, **of_data(session.data), **options, **files}
 
 
 def of_data(data: Dataset) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlvgm.errors import ConfigError
@@ -11,12 +12,12 @@ from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import Trained, Training
 from mlvgm.runs.lock import locked
 from mlvgm.runs.workers import Workers
+from mlvgm.training.card import write_card
 from mlvgm.training.folder import check_folder
 from mlvgm.training.log import NAME, draw_figures
 from mlvgm.training.loop import Progress, run_steps
 from mlvgm.training.session import Session
 from mlvgm.training.trainers import Chosen
-from mlvgm.weights.card import training_command, write_card
 
 
 def train(
@@ -28,6 +29,7 @@ def train(
     device: str = "cpu",
     resume: bool = False,
     workers: Workers | None = None,
+    data_options: Mapping[str, object] | None = None,
     progress: Progress = lambda step, steps, figures: None,
 ) -> Trained:
     """Train into ``folder``: weights, card, ``metrics.jsonl`` and checkpoint.
@@ -44,6 +46,7 @@ def train(
         device: torch device.
         resume: go on from the checkpoint in ``folder``.
         workers: this process among those that share each batch; the only one by default.
+        data_options: what ``data`` was made with, for the command in the card.
         progress: called with (step, steps, figures).
 
     Raises:
@@ -60,6 +63,7 @@ def train(
         message = f"training {chosen.kind} {chosen.name} takes one process, came {workers.count}"
         raise ConfigError(message, hint="start it without torchrun")
     session = Session(chosen.kind, chosen.name, chosen.config, data, folder, seed, device, workers)
+    session.rows(chosen.config.batch)
     training: Training = built(chosen.trainer, chosen.config, session=session)
     workers.wait()  # nobody looks whether the folder is empty any more
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,24 +72,12 @@ def train(
         return workers.agree(None)  # type: ignore[no-any-return]
     with locked(folder):
         seconds = run_steps(training, session, resume=resume, progress=progress)
-        return workers.agree(_finish(training, session, seconds))  # type: ignore[no-any-return]
+        return workers.agree(_finish(training, session, seconds, data_options or {}))  # type: ignore[no-any-return]
 
 
-def _finish(training: Training, session: Session, seconds: float) -> Trained:
+def _finish(training: Training, session: Session, seconds: float, data_options: Mapping[str, object]) -> Trained:
     made = training.finish()
     figure = draw_figures(session.folder)
-    details = [] if figure is None else [f"![figures of each step]({figure.name})", ""]
-    card = write_card(
-        session.weights,
-        title=made.title,
-        summary=made.summary,
-        command=training_command(session.kind, session.name, session.config, data=session.data.info, seed=session.seed),
-        data=session.data.info,
-        split="train",
-        seed=session.seed,
-        seconds=seconds,
-        findings=made.findings,
-        details=[*details, *made.details],
-    )
+    card = write_card(session, made, seconds=seconds, figure=figure, data_options=data_options)
     metrics = {**made.metrics, "cpu_seconds": seconds}
     return Trained(session.weights, card, session.folder / NAME, metrics, made.use)

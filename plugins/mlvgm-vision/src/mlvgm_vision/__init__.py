@@ -75,7 +75,7 @@ published_classifier = Component(
 
 train_fashion_cnn = Component(
     summary="trains fashion-cnn: AdamW, one-cycle rate, flips and shifts",
-    factory="mlvgm_vision.training.fashion_cnn:FashionCNNTrainer",
-    config="mlvgm_vision.training.training_config:FashionCNNTraining",
+    factory="mlvgm_vision.training.fashion_cnn:FashionCNNTraining",
+    config="mlvgm_vision.training.training_config:FashionCNNTrainingConfig",
     capabilities={"processes": True},
 )

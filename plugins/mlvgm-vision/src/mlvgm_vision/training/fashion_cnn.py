@@ -22,7 +22,7 @@ from mlvgm.training.session import Session
 from mlvgm_vision.classifiers.fashion_cnn import FashionCNN
 from mlvgm_vision.training.augmentation import augment
 from mlvgm_vision.training.confusion import accuracy, by_class, confusion
-from mlvgm_vision.training.training_config import FashionCNNTraining
+from mlvgm_vision.training.training_config import FashionCNNTrainingConfig
 
 
 def one_cycle(step: int, steps: int, *, peak: float, warm_up: float) -> float:
@@ -33,7 +33,7 @@ def one_cycle(step: int, steps: int, *, peak: float, warm_up: float) -> float:
     return peak * max(1e-4, (1 + math.cos(math.pi * (step - turn) / (steps - turn))) / 2)
 
 
-class FashionCNNTrainer:
+class FashionCNNTraining:
     """``mlvgm train classifier fashion-cnn``, on a data set whose image sides are multiples of 8.
 
     Learns from the train split, watches the validation split after each pass, reports on the test split.
@@ -42,7 +42,7 @@ class FashionCNNTrainer:
         InputError: the images do not fit, or there are no classes.
     """
 
-    def __init__(self, config: FashionCNNTraining, *, session: Session) -> None:
+    def __init__(self, config: FashionCNNTrainingConfig, *, session: Session) -> None:
         _check(session.data)
         self.config, self.session = config, session
         info = session.data.info

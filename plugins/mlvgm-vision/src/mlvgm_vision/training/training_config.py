@@ -9,7 +9,7 @@ from pydantic import Field
 from mlvgm.training.config import TrainingConfig
 
 
-class FashionCNNTraining(TrainingConfig):
+class FashionCNNTrainingConfig(TrainingConfig):
     """Options of ``mlvgm train classifier fashion-cnn``; the defaults make the weights of Fashion-MNIST."""
 
     BUDGETS: ClassVar[dict[str, dict[str, object]]] = {
