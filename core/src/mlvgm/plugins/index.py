@@ -14,11 +14,11 @@ from mlvgm.errors import PluginError, unknown
 from mlvgm.plugins.check import Check
 from mlvgm.plugins.descriptors import KINDS
 from mlvgm.plugins.entry import Entry, canonical
-from mlvgm.plugins.reference import Reference
 from mlvgm.plugins.scan import scan
 
 if TYPE_CHECKING:
     from mlvgm.plugins.descriptors import Component
+    from mlvgm.plugins.reference import Reference
 
 HOOKS = "hooks"
 IN_PROCESS = "in-process"
