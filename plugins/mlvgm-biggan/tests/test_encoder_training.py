@@ -158,7 +158,7 @@ def test_refusals(files: dict[str, str], tmp_path: Path) -> None:
         run(tmp_path / "a", files, pixel=1e39)
     with pytest.raises(InputError, match="neither shipped"):
         run(tmp_path / "b", {**files, "generator": "nosuch"})
-    with pytest.raises(InputError, match="expected a discriminator"):
+    with pytest.raises(InputError, match="expected weights of format 'mlvgm-biggan-discriminator/1'"):
         run(tmp_path / "c", {**files, "discriminator": files["generator"]})
     small = BigGANArchitecture(chunks=(3, 2), classes=2, embedding=4, side=6, widths=(8, 8), image_channels=1)
     save(build(small, seed=0), tmp_path / "small.safetensors")

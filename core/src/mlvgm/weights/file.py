@@ -57,12 +57,13 @@ def write_weights(path: Path, content: WeightsFile) -> None:
         raise InputError(f"cannot write weights to '{path}': {error}", hint="choose another folder") from error
 
 
-def read_weights(path: Path, *, sha256: str | None = None) -> WeightsFile:
+def read_weights(path: Path, *, sha256: str | None = None, format: str | None = None) -> WeightsFile:
     """The content of a safetensors file.
 
     Args:
         path: ours, or a bare state dict (its ``format`` is then empty).
         sha256: expected checksum of the file.
+        format: expected format.
 
     Raises:
         InputError: the file is missing, unreadable, or not the expected one.
@@ -75,7 +76,10 @@ def read_weights(path: Path, *, sha256: str | None = None) -> WeightsFile:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: expected a readable safetensors file, got: {error}", hint=_AGAIN) from error
-    return WeightsFile(metadata.pop("format", ""), metadata.pop("architecture", ""), tensors, metadata)
+    content = WeightsFile(metadata.pop("format", ""), metadata.pop("architecture", ""), tensors, metadata)
+    if format not in (None, content.format):
+        raise InputError(f"{path}: expected weights of format '{format}', came '{content.format}'")
+    return content
 
 
 def verify_sha256(path: Path, expected: str) -> None:
@@ -168,15 +172,21 @@ def fitting(make: Callable[[], N], tensors: Mapping[str, Tensor], path: Path) ->
 def filled(make: Callable[[], N], tensors: Mapping[str, Tensor], path: Path) -> N:
     """The network of ``make`` in evaluation mode, with ``tensors`` in it.
 
-    It is made without memory, so that nothing is allocated for tensors that do not fit, and nothing is drawn for those
-    that do: initialising a large network takes long, and moves the global random state.
+    It is made without memory first, so that nothing is allocated for tensors that do not fit, and nothing is drawn for
+    those that do: initialising a large network takes long. Only where it has buffers that are not stored, it is made
+    again to compute them; the global random state stays as it was.
 
     Raises:
         InputError: see :func:`fitting` and :func:`fill`.
     """
-    network = fitting(make, tensors, path).to_empty(device="cpu").eval()
+    network = fitting(make, tensors, path)
+    if any(module._non_persistent_buffers_set for module in network.modules()):
+        with torch.random.fork_rng(devices=[]):
+            network = make()
+    else:
+        network = network.to_empty(device="cpu")
     fill(network, tensors, path)
-    return network
+    return network.eval()
 
 
 @contextmanager

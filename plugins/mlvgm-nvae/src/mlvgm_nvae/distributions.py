@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mlvgm.rows import expanded
+
 
 class Parameters(NamedTuple):
     """Raw mean and log standard deviation, before the clamp; posteriors add theirs to the prior's."""
@@ -47,8 +49,12 @@ class Normal:
         return cls(soft_clamp(parameters.mean), sigma + sigma_floor if sigma_floor else sigma)
 
     def at(self, noise: Tensor, *, temperature: float = 1.0) -> Tensor:
-        """The sample that standard-normal ``noise`` makes, with sigma multiplied by ``temperature``."""
-        return self.mean + temperature * self.sigma * noise
+        """The sample that standard-normal ``noise`` makes, with sigma multiplied by ``temperature``.
+
+        Noise of more rows is of several draws for each row of the distribution, image-major.
+        """
+        mean, sigma = expanded(self.mean, len(noise)), expanded(self.sigma, len(noise))
+        return mean + temperature * sigma * noise
 
     def noise_of(self, sample: Tensor, *, temperature: float = 1.0) -> Tensor:
         """The inverse of :meth:`at`."""

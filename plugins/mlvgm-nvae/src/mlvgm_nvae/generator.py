@@ -146,14 +146,12 @@ class HierarchicalGenerator(NetworkGenerator[HierarchicalVAE, HierarchicalSampli
         values: list[Tensor] = []
         for i, (group, alpha) in enumerate(zip(decoder.groups, weights, strict=True)):
             state = group.cells(state)
-            if refreshes(alpha):
-                state = expanded(state, rows)
             prior = group.prior(state)
             kept = self._from_source(encoding, i, group, state, prior) if keeps(alpha) else state
             fresh = self._from_source(source, i, group, state, prior) if refreshes(alpha) else kept
             latent = group.flow(mixed(kept, fresh, alpha))
             values.append(latent)
-            state = group.merge(state, latent)
+            state = group.merge(expanded(state, len(latent)), latent)
         nuisance = source.nuisance if isinstance(source, Noise) else {}
         latents = Latents(tuple(expanded(value, rows) for value in values), nuisance=nuisance)
         if self.sampling.likelihood == "sample":

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import torch
 
-from mlvgm.errors import InputError
-from mlvgm.weights.architecture import described, metadata_of
-from mlvgm.weights.file import WeightsFile, fill, fitting, read_weights, write_weights
+from mlvgm.weights.file import WeightsFile, read_weights, write_weights
+from mlvgm.weights.load import assemble
 from mlvgm_nvae.architecture import NVAEArchitecture
-from mlvgm_nvae.network import NVAE, build
+from mlvgm_nvae.network import NVAE
 
 FORMAT = "mlvgm-nvae/1"
 
@@ -37,21 +36,14 @@ def load(path: Path, *, sha256: str | None = None) -> NVAE:
     Raises:
         InputError: the file is missing, unreadable, no NVAE of ours, or not the expected one.
     """
-    content = read_weights(path, sha256=sha256)
-    if content.format != FORMAT:
-        expected = f"{path}: expected safetensors with format '{FORMAT}' in its metadata"
-        raise InputError(f"{expected}, got '{content.format}'", hint="convert published checkpoints first")
-    return network_of(content, path)
+    return network_of(read_weights(path, sha256=sha256, format=FORMAT), path)
 
 
 def network_of(content: WeightsFile, path: Path) -> NVAE:
-    """The network that a weights file describes.
+    """The network that a weights file describes, in evaluation mode.
 
     Raises:
         InputError: its architecture is invalid, or tensors are missing, superfluous, not finite, or of another shape.
     """
-    architecture = described(NVAEArchitecture, metadata_of(content, path), path)
-    fitting(lambda: NVAE(architecture), content.tensors, path)
-    model = build(architecture, seed=0)
-    fill(model, content.tensors, path)
+    model = assemble(content, path, architecture=NVAEArchitecture, network=NVAE)
     return model.to(memory_format=torch.channels_last)

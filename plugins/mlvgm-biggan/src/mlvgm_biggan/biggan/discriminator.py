@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlvgm.errors import InputError
 from mlvgm.weights.file import WeightsFile, read_weights, write_weights
 from mlvgm.weights.load import assemble
 from mlvgm_biggan.biggan.spectral_norm import fold, spectral_norm
@@ -115,11 +114,6 @@ def load_discriminator(path: Path) -> Discriminator:
     Raises:
         InputError: the file is missing, damaged or of something else.
     """
-    file = read_weights(path)
-    if file.format != FORMAT:
-        raise InputError(
-            f"{path}: expected a discriminator of format '{FORMAT}', came '{file.format}'",
-            hint="`mlvgm train generator biggan` writes discriminator.safetensors beside its weights",
-        )
+    file = read_weights(path, format=FORMAT)
     discriminator = assemble(file, path, architecture=DiscriminatorArchitecture, network=Discriminator)
     return discriminator.requires_grad_(False).to(memory_format=torch.channels_last)

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlvgm.errors import InputError
 from mlvgm.latents import ImageSpec
-from mlvgm.weights.architecture import described, metadata_of
-from mlvgm.weights.file import WeightsFile, fill, fitting, read_weights
+from mlvgm.weights.file import WeightsFile, read_weights
+from mlvgm.weights.load import assemble
 from mlvgm_stylegan.stylegan2.discriminator_architecture import DiscriminatorArchitecture
 from mlvgm_stylegan.stylegan2.equalised import EqualisedLinear
 from mlvgm_stylegan.stylegan2.resampling import downsample_padding, normalised_filter
@@ -165,12 +164,5 @@ def load_discriminator(path: Path) -> Discriminator:
     Raises:
         InputError: the file is missing, unreadable, or of something else.
     """
-    file = read_weights(path)
-    if file.format != FORMAT:
-        raise InputError(f"{path}: expected weights of format '{FORMAT}', came '{file.format}'")
-    architecture = described(DiscriminatorArchitecture, metadata_of(file, path), path)
-    # Filters, which are not stored, are computed when a network is made with memory.
-    fitting(lambda: Discriminator(architecture), file.tensors, path)
-    model = Discriminator(architecture)
-    fill(model, file.tensors, path)
-    return model
+    file = read_weights(path, format=FORMAT)
+    return assemble(file, path, architecture=DiscriminatorArchitecture, network=Discriminator)

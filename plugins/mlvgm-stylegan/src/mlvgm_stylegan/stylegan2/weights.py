@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mlvgm.errors import InputError, unknown
 from mlvgm.weights.architecture import described, parts_of
-from mlvgm.weights.file import N, WeightsFile, fill, fitting
+from mlvgm.weights.file import WeightsFile, filled
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 from mlvgm_stylegan.stylegan2.network import StyleGAN2
 
@@ -64,20 +64,12 @@ def assemble(file: WeightsFile, path: Path) -> tuple[StyleGAN2, Encoder | None]:
     """
     generator, encoder = parts_of(file, path, "generator", "encoder")
     architecture = described(StyleGAN2Architecture, generator, path)
-    model = _loaded(lambda: StyleGAN2(architecture), below(file.tensors, "generator."), path)
+    model = filled(lambda: StyleGAN2(architecture), below(file.tensors, "generator."), path)
     if encoder is None:
         return model, None
     if architecture.classes:
         raise InputError(f"{path}: an encoder for a class-conditional StyleGAN2, which no encoder supports")
-    return model, _loaded(lambda: encoder_of(encoder, generator=architecture), below(file.tensors, "encoder."), path)
-
-
-def _loaded(make: Callable[[], N], tensors: Mapping[str, Tensor], path: Path) -> N:
-    # Filters, which are not stored, are computed when a network is made with memory.
-    fitting(make, tensors, path)
-    network = make()
-    fill(network, tensors, path)
-    return network
+    return model, filled(lambda: encoder_of(encoder, generator=architecture), below(file.tensors, "encoder."), path)
 
 
 def encoder_of(architecture: Mapping[str, Any], *, generator: StyleGAN2Architecture) -> Encoder:
