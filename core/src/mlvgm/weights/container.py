@@ -104,16 +104,9 @@ def module_state(module: Record) -> dict[str, Tensor]:
     return state
 
 
-def constructor_arguments(module: Record, *names: str) -> dict[str, Any]:
-    """What a persistence object was constructed with, by name.
-
-    Args:
-        module: with the attributes ``_init_args`` and ``_init_kwargs``; without them nothing is known.
-        names: of its positional parameters, in order.
-    """
-    positional = module.state.get("_init_args")
-    given = dict(zip(names, positional if isinstance(positional, tuple | list) else (), strict=False))
-    return {**given, **_mapping(module.state.get("_init_kwargs"))}
+def constructor_arguments(module: Record) -> dict[str, Any]:
+    """The named arguments that a persistence object was constructed with; empty where nothing is known."""
+    return dict(_mapping(module.state.get("_init_kwargs")))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

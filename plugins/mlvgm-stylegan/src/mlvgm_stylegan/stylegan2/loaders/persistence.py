@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from mlvgm.weights.container import Container, tensors_of
+from mlvgm.weights.container import Container, constructor_arguments, tensors_of
 from mlvgm.weights.unpickle import Record
 
 _KEYS = ("G_ema", "state_dict")
@@ -22,10 +22,8 @@ def network_of(container: Container) -> tuple[dict[str, Tensor], dict[str, Any]]
     options = container.options.get("generator", container.options)
     given = dict(options) if isinstance(options, Mapping) else {}
     record = _record(container)
-    if record is None:
-        return tensors_of(container.content, *_KEYS), given
-    inside = record.state.get("_init_kwargs", {})
-    return dict(_tensors(record, "")), {**(inside if isinstance(inside, Mapping) else {}), **given}
+    inside = {} if record is None else constructor_arguments(record)
+    return tensors_of(container.content, *_KEYS), {**inside, **given}
 
 
 def attributes_of(container: Container, *path: str) -> Mapping[str, Any]:
@@ -42,14 +40,3 @@ def _record(container: Container) -> Record | None:
     if isinstance(content, Mapping):
         content = next((content[key] for key in _KEYS if key in content), None)
     return content if isinstance(content, Record) else None
-
-
-def _tensors(record: Record, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    passing = record.state.get("_non_persistent_buffers_set", ())
-    for kind in ("_parameters", "_buffers"):
-        for name, value in record.state.get(kind, {}).items():
-            if isinstance(value, Tensor) and name not in passing:
-                yield f"{prefix}{name}", value
-    for name, child in record.state.get("_modules", {}).items():
-        if isinstance(child, Record):
-            yield from _tensors(child, f"{prefix}{name}.")
