@@ -43,6 +43,7 @@ class Numbered:
         return self.count
 
     def batch(self, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+        assert split == "train"
         self.seen.extend(ids)
         images = (torch.tensor(ids, dtype=torch.float32) / 2**16).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
         return images, torch.tensor(ids) % 2

@@ -16,6 +16,7 @@ from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys, normal
 from mlvgm.protocols.data import DataInfo, Split
 from mlvgm.weights.file import read_weights, write_weights
+from mlvgm_stylegan.encoders.losses import offset_penalty
 from mlvgm_stylegan.encoders.training import load_generator
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 from mlvgm_stylegan.stylegan2.discriminator import (
@@ -158,6 +159,21 @@ def test_each_term_has_the_weight_of_its_name(tmp_path: Path, files: dict[str, s
     nothing = {"pixels": 0.0, "absolute": 0.0, "features": 0.0, "styles": 0.0, "offsets": 0.0}
     (seen,) = run(tmp_path / "out", steps=1, generator=files["generator"], **{**nothing, name: 3.0})
     assert seen[metric] > 0 and seen["loss"] == pytest.approx(3 * seen[metric], rel=1e-5)
+
+
+def test_squared_errors_are_of_pixels_in_the_unit_interval_and_offsets_of_real_images(
+    tmp_path: Path, files: dict[str, str]
+) -> None:
+    nothing = {"pixels": 0.0, "absolute": 0.0, "features": 0.0, "styles": 0.0, "offsets": 3.0}
+    given = {**OPTIONS, "generator": files["generator"], **nothing}
+    training = short_training.begin("encoder", "stylegan2", given, Made(), tmp_path)
+    images, encoder = training.session.minibatch(0).images, training.encoder
+    with torch.no_grad():
+        offsets = encoder(2 * images - 1)
+        found = (training.generator.synthesis(encoder.average + encoder.deviation * offsets) + 1) / 2
+    figures = training.step(0)
+    assert figures["squared error"] == pytest.approx((found - images).square().mean().item(), rel=1e-4)
+    assert figures["loss"] == pytest.approx(3 * offset_penalty(offsets).item(), rel=1e-4)
 
 
 def test_half_of_the_generated_images_have_one_style_and_none_is_another(tmp_path: Path, files: dict[str, str]) -> None:

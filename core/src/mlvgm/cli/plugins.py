@@ -128,6 +128,7 @@ def _describe(resolved: Resolved, config: type[BaseModel]) -> dict[str, Any]:
         "api": ".".join(map(str, component.api)),
         "capabilities": dict(component.capabilities),
         "argument": component.argument,
+        "trainer": component.trainer,
         "options": [asdict(option) for option in table(config)],
         "weights": [asdict(weights) for weights in component.weights],
         "recipes": [
@@ -159,6 +160,7 @@ def _print_description(described: dict[str, Any]) -> None:
         ("protocols", described["api"]),
         ("source", described["source"]),
         ("capabilities", capabilities),
+        ("trainer", described["trainer"]),
     ]
     print_columns([(name, value) for name, value in rows if value])
     owner = option_group(described["kind"], described["name"])
