@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from pathlib import Path
 
 import pytest
+import shared_training
 
 from mlvgm.cli.main import main
-from mlvgm.errors import ConfigError, PluginError
+from mlvgm.errors import ConfigError, InputError, PluginError, Stopped
 from mlvgm.plugins.descriptors import Component
 from mlvgm.plugins.index import Index
 from mlvgm.protocols.train import Trained
+from mlvgm.training.log import read_figures
 from mlvgm.training.loop import Progress
+from mlvgm.training.run import train
 from mlvgm.training.trainers import Chosen, choose
 
 DATA = ("--data", "shapes", "--set", "data.train=100")
@@ -76,12 +81,29 @@ def test_every_training_has_a_demo(trainer: str) -> None:
     assert demo.steps < plain.steps and demo == plain.model_copy(update={"steps": demo.steps})
 
 
+def test_a_terminated_training_says_how_to_go_on_and_nobody_trains_beside_it(tmp_path: Path) -> None:
+    chosen = choose("classifier", "fashion-cnn", {"steps": 4, "batch": 16, "checkpoint_every": 0.0})
+    folder, data = tmp_path / "out", shared_training.Noise()
+
+    def end(step: int, steps: int, figures: object) -> None:
+        if step == 2:
+            with pytest.raises(InputError, match="in use by another command"):
+                train(chosen, data, folder=folder, resume=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped, match=r"by SIGTERM; the last checkpoint is safe .*--resume goes on") as stopped:
+        train(chosen, data, folder=folder, progress=end)
+    assert stopped.value.exit_code == 3 and len(read_figures(folder)) == 2
+    train(chosen, data, folder=folder, resume=True)
+    assert [row["step"] for row in read_figures(folder)] == [1, 2, 3, 4]
+
+
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Chosen]:
     """What would have been trained: the command does all but that."""
     seen: list[Chosen] = []
 
-    def train(
+    def pretend(
         chosen: Chosen,
         data: object,
         *,
@@ -94,7 +116,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Chosen]:
         time.sleep(0.7)  # a line every half second at most
         return Trained(folder / "w", folder / "c", folder / "l", {"accuracy": 0.5}, ("classifier.weights=w",))
 
-    monkeypatch.setattr("mlvgm.training.run.train", train)
+    monkeypatch.setattr("mlvgm.training.run.train", pretend)
     return seen
 
 

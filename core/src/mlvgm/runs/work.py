@@ -64,8 +64,13 @@ class _Terminated(Interruption):
 
 
 @contextmanager
-def stopping_on_signals(go_on: str) -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into :class:`Stopped` while inside (main thread only; elsewhere it does nothing)."""
+def stopping_on_signals(go_on: str, *, kept: str = "finished units are safe") -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into :class:`Stopped` while inside (main thread only; elsewhere it does nothing).
+
+    Args:
+        go_on: how to go on, in words.
+        kept: what is not lost.
+    """
 
     def stop(number: int, frame: object) -> None:
         raise _Terminated(signal.Signals(number).name)
@@ -81,7 +86,7 @@ def stopping_on_signals(go_on: str) -> Iterator[None]:
     try:
         yield
     except _Terminated as error:
-        raise Stopped(f"terminated by {error}; finished units are safe", hint=go_on) from None
+        raise Stopped(f"terminated by {error}; {kept}", hint=go_on) from None
     finally:
         for number, handler in before.items():
             if handler is not None:

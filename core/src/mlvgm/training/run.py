@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from mlvgm.errors import ConfigError
@@ -11,6 +12,7 @@ from mlvgm.plugins.load import built
 from mlvgm.protocols.data import Dataset
 from mlvgm.protocols.train import Trained, Training
 from mlvgm.runs.lock import locked
+from mlvgm.runs.work import stopping_on_signals
 from mlvgm.runs.workers import Workers
 from mlvgm.training.card import write_card
 from mlvgm.training.folder import check_folder
@@ -55,6 +57,7 @@ def train(
             another training.
         ConfigError: several processes cannot share the training.
         CheckFailed: it diverged.
+        Stopped: SIGTERM or SIGHUP came.
     """
     workers = Workers() if workers is None else workers
     check_full(data, why=NEVER_TRAINED_ON)
@@ -67,12 +70,11 @@ def train(
     training: Training = built(chosen.trainer, chosen.config, session=session)
     workers.wait()  # nobody looks whether the folder is empty any more
     folder.mkdir(parents=True, exist_ok=True)
-    if not workers.leads:
-        run_steps(training, session, resume=resume, progress=progress)
-        return workers.agree(None)  # type: ignore[no-any-return]
-    with locked(folder):
+    go_on, kept = "the same command with --resume goes on", "the last checkpoint is safe"
+    with locked(folder) if workers.leads else nullcontext(), stopping_on_signals(go_on, kept=kept):
         seconds = run_steps(training, session, resume=resume, progress=progress)
-        return workers.agree(_finish(training, session, seconds, data_options or {}))  # type: ignore[no-any-return]
+        trained = _finish(training, session, seconds, data_options or {}) if workers.leads else None
+        return workers.agree(trained)  # type: ignore[no-any-return]
 
 
 def _finish(training: Training, session: Session, seconds: float, data_options: Mapping[str, object]) -> Trained:
