@@ -9,6 +9,8 @@ from fake_site import Site
 from mlvgm.cli import completion
 from mlvgm.cli.main import main
 from mlvgm.errors import ConfigError
+from mlvgm.plugins.doctor import check_plugins
+from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import build
 
 
@@ -180,3 +182,7 @@ def test_an_optional_part_that_is_not_there_is_a_note_and_no_problem(
     code, out, _ = run(capsys, "plugins", "doctor")
     (line,) = (line for line in out.splitlines() if "attacks/needy" in line)
     assert code == 0 and line.startswith("note") and "pip install 'mlvgm-needy[more]'" in line
+
+
+def test_trainings_of_this_checkout_are_no_problem() -> None:
+    assert [check for check in check_plugins(Index.installed(), "trainers") if check.status == "problem"] == []

@@ -81,6 +81,8 @@ def _trial(resolved: Resolved, name: str, parts: _Parts) -> Check:
         PluginError: its factory fails or makes something else.
     """
     entry = resolved.entry
+    if entry.kind == "trainers":
+        return Check(name, "ok", f"{entry.provider}; not tried, it is made for a training")
     required = [name for name, field in config_class(resolved).model_fields.items() if field.is_required()]
     if required:
         group = option_group(entry.kind, entry.name)
