@@ -22,12 +22,12 @@ import typer
 from torch import Tensor
 
 import mlvgm
+from mlvgm.configuration.settings import from_assignments, nest, part, refuse_others
 from mlvgm.errors import ConfigError, MlvgmError
 from mlvgm.files import check_writable, write_text
 from mlvgm.noise import Keys, Noise
-from mlvgm.pipelines.grid import write_grid
+from mlvgm.pictures import write_grid
 from mlvgm.protocols.generator import Conditional, Encodes
-from mlvgm.runs.settings import from_assignments, nest, part, refuse_others
 from mlvgm.statistics import Estimate, wilson
 from mlvgm_vision.fidelity import frechet_distance, kernel_distance_interval
 

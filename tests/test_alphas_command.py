@@ -12,9 +12,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from mlvgm.cli.main import main
-from mlvgm.pipelines.adversarial_set import read_adversarial_set
+from mlvgm.configuration.settings import from_assignments
 from mlvgm.plugins.load import build
-from mlvgm.runs.settings import from_assignments
+from mlvgm_robust.alphas.adversarial_set import read_adversarial_set
 
 EVALUATIONS = 4
 

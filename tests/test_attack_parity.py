@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mlvgm.defence import Defence
-from mlvgm.harness import Protocol, run_attack
 from mlvgm.plugins.load import build
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.harness import Protocol, run_attack
 
 pytest.importorskip("foolbox")
 pytest.importorskip("torchattacks")

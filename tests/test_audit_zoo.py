@@ -6,10 +6,10 @@ import pytest
 import torch
 from zoo.run import FLAWED, HONEST, judge, names, told
 
-from mlvgm.audit.evaluation import audit_config, build_subject
+from mlvgm.configuration.settings import Setting
 from mlvgm.errors import InputError
 from mlvgm.plugins.load import build
-from mlvgm.runs.settings import Setting
+from mlvgm_robust.audit.evaluation import audit_config, build_subject
 
 QUICK = {"attack.iterations": 6, "votes": 2}
 CAUGHT = {

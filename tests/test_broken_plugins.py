@@ -16,7 +16,7 @@ from third_parties import CHECKS, COMPONENTS, HOOKS, METADATA, Broken
 FLAGS = {"attacks": "attack", "purifiers": "purifier", "classifiers": "classifier", "datasets": "data"}
 FLAGS |= {"generators": "generator"}
 RUN = ("run", "purify", "--quiet", "-n", "2", "--set", "compare=false")
-pytestmark = pytest.mark.filterwarnings("always::mlvgm.plugins.load.PluginWarning")  # a line on stderr
+pytestmark = pytest.mark.filterwarnings("always::mlvgm.plugins.describe.PluginWarning")  # a line on stderr
 Run = Callable[..., tuple[int, str, str]]
 
 

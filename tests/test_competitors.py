@@ -16,11 +16,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from mlvgm.cli.main import main
-from mlvgm.defence import Defence
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import build
 from mlvgm.training.run import train
 from mlvgm.training.trainers import Chosen, choose
+from mlvgm_robust.evaluation.defence import Defence
 
 SHAPES = {"size": 32, "train": 100}
 DATA = ("--data", "shapes", "--set", "data.train=100")

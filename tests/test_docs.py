@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import mlvgm
+import mlvgm_robust
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("mlvgm", "mlvgm_biggan", "mlvgm_nvae", "mlvgm_robust", "mlvgm_stylegan", "mlvgm_vision")
@@ -59,7 +60,7 @@ def test_the_python_of_the_readme_runs() -> None:
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)  # executing our own page is the point
     attacked = names["attacked"]
-    assert isinstance(attacked, mlvgm.Attacked)
+    assert isinstance(attacked, mlvgm_robust.Attacked)
     assert len(attacked.images) == len(attacked.robust.right)
 
 

@@ -214,5 +214,5 @@ def test_internal_errors_are_told_apart(refused: Run, monkeypatch: pytest.Monkey
     def explode(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("unexpected")
 
-    monkeypatch.setattr("mlvgm.runs.resolve.resolve", explode)
+    monkeypatch.setattr("mlvgm.files.check_writable", explode)
     assert "internal error: ZeroDivisionError" in refused(*PURIFY, exit_code=70)

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from families import FAMILIES, LinearGaussian, StyleGANLike
-from mlvgm.defence import Defence
 from mlvgm.noise import Keys
-from mlvgm.target import Target
 from mlvgm_nvae.architecture import light
 from mlvgm_nvae.generator import HierarchicalGenerator
 from mlvgm_nvae.network import build as build_nvae
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.target import Target
 from mlvgm_robust.purifiers.mlvgm import MlvgmConfig, MlvgmPurifier, build
 from tolerance import GRADIENT, close
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from mlvgm.cli.main import main
-from mlvgm.pipelines.grid import GAP, HEADER
+from mlvgm.pictures import _GAP as GAP
+from mlvgm.pictures import _HEADER as HEADER
 
 TILE = 64 + GAP  # 32 pixels, enlarged twice
 

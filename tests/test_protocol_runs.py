@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlvgm.audit.attempts import AuditContext
 from mlvgm.cli.main import main
-from mlvgm.protocols.check import CheckInfo, Finding, Status, Subject
+from mlvgm_robust.audit.attempts import AuditContext
+from mlvgm_robust.audit.check import CheckInfo, Finding, Status, Subject
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -94,7 +94,7 @@ def test_rigorous_ends_in_an_audit_of_the_first_defence(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("mlvgm.audit.evaluation.build_checks", lambda chosen, **options: ([Says(status)], []))
+    monkeypatch.setattr("mlvgm_robust.audit.examine.build_checks", lambda chosen, **options: ([Says(status)], []))
     folder = tmp_path / "run"
     options = ["--purifier", "none", "--attack", "fgsm", "-n", "4", "--threads", "1", "--set", "compare=false"]
     with pytest.raises(SystemExit) as stopped:

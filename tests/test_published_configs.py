@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from mlvgm.configuration.build import build_part
+from mlvgm.configuration.part import Part
 from mlvgm.errors import InputError
-from mlvgm.runs.config import Named, PurifyConfig
-from mlvgm.runs.parts import build_named
-from mlvgm.runs.resolve import collect, resolve
+from mlvgm_robust.purify.config import PurifyConfig
+from mlvgm_robust.purify.resolve import collect, resolve
 
 FOLDER = Path(__file__).parents[1] / "examples" / "published"
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))
@@ -116,4 +117,4 @@ def test_a_checkpoint_of_another_network_is_refused_in_one_sentence(
     for name in ("competitor_avae_ids", "competitor_ndvae_ids"):
         named = configs[name].rows[0].purifier
         with pytest.raises(InputError, match="not a checkpoint of this family"):
-            build_named("purifier", Named(**{**named.model_dump(), "weights": str(weights)}), generator=None)
+            build_part("purifiers", Part(**{**named.model_dump(), "weights": str(weights)}), generator=None)

@@ -15,10 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import mlvgm.runs.build
-import mlvgm.runs.parts
+import mlvgm.configuration.build
 from mlvgm.cli.main import main
-from mlvgm.runs.sections import make_sections, read_source
+from mlvgm.protocols.job import Source
+from mlvgm.runs.stored import stored
+from mlvgm_robust.purify.sections import merged
 
 SMALL = ("--quiet", "--threads", "1", "-n", "10", "--set", "block=6", "--set", "votes=3", "--set", "eot=2")
 SMALL += ("--set", "selection=4", "--set", "attack.iterations=3", "--set", "compare=true")
@@ -155,9 +156,14 @@ def test_runs_on_the_same_images_are_merged(study: Path, other: Path, tmp_path: 
     assert {str(path) for path in figures.iterdir()} == set(told["figures"])
 
 
+def read_source(path: Path) -> Source:
+    found = stored(path)
+    return Source(found.run, found.config, found.records, found.run.state)
+
+
 def test_merging_does_not_depend_on_the_order(study: Path, other: Path) -> None:
     def outcomes(*runs: Path) -> dict[tuple[str, str], list[Any]]:
-        (section,) = make_sections([read_source(path) for path in runs])
+        (section,) = merged([read_source(path) for path in runs])
         return {(one.label, one.attack): [one.samples, one.robust.tolist()] for one in section.outcomes}
 
     assert outcomes(study, other) == outcomes(other, study)
@@ -178,7 +184,7 @@ def test_other_runs_stand_apart(study: Path, other: Path, tmp_path: Path, before
     text = (changed / "config.yaml").read_text()
     assert before in text
     (changed / "config.yaml").write_text(text.replace(before, after))
-    first, second = make_sections([read_source(study), read_source(changed)])
+    first, second = merged([read_source(study), read_source(changed)])
     assert first.remark == "" and remark in second.remark
 
 
@@ -323,17 +329,17 @@ def test_scores_on_another_defence(study: Path, said: Callable[..., Any], capfd:
 
 def test_scoring_builds_no_attack(study: Path, said: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    build = mlvgm.runs.parts.build_named
+    build = mlvgm.configuration.build.build_part
 
     def watched(kind: str, *given: Any, **parts: Any) -> Any:
         made.append(kind)
         return build(kind, *given, **parts)
 
-    for module in ("parts", "build"):
-        monkeypatch.setattr(f"mlvgm.runs.{module}.build_named", watched)
+    for module in ("mlvgm.configuration.build", "mlvgm_robust.purify.study"):
+        monkeypatch.setattr(f"{module}.build_part", watched)
     for options in ((), ("--purifier", "blur")):
         assert said("run", "score", study, "--quiet", *options)["rows"]
-    assert "purifier" in made and "attack" not in made
+    assert "purifiers" in made and "attacks" not in made
 
 
 def test_foreign_shards(study: Path, tmp_path: Path, said: Callable[..., Any]) -> None:

@@ -125,6 +125,6 @@ def test_a_run_that_cannot_grow_stays_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "more.yaml").write_text(before.replace("limit: 6", "limit: 8", 1))
     process = start("runs", "resume", "run", "--config", "more.yaml", cwd=tmp_path)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 2 and "not of the samples this run has now" in err and "whole units" in err
+    assert process.returncode == 2 and "which images are those of unit" in err and "whole units" in err
     assert config.read_text() == before
     finish(start("runs", "resume", "run", "--quiet", cwd=tmp_path))

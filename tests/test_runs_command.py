@@ -188,7 +188,7 @@ def test_a_damaged_run_hides_no_other(run: Path, capfd: pytest.CaptureFixture[st
     assert call("runs", "list", "--json") == 0
     found = {Path(one["run"]).name: one for one in json.loads(capfd.readouterr().out)["runs"]}
     assert found["run"]["state"] == "finished" and found["run"]["units"] == 2 and found["run"]["problem"] == ""
-    assert 0 <= found["run"]["robust"] <= found["run"]["clean"] <= 1
+    assert found["run"]["headline"].startswith("clean ") and ", robust " in found["run"]["headline"]
     assert found["run"]["command"].startswith("mlvgm run purify --quiet --threads 1 --purifier none")
     assert len(found["run"]["begun"]) == 16 and "something else" not in found and "a file" not in found
     assert found["begun"]["state"] == "never began" and "may be removed" in found["begun"]["problem"]

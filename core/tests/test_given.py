@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from mlvgm.defence import Defence
 from mlvgm.errors import InputError
-from mlvgm.given import check_batch, check_images, check_keys, check_latents, check_noise
-from mlvgm.harness import run_attack
+from mlvgm.foreign.given import check_batch, check_images, check_keys, check_latents, check_noise
 from mlvgm.latents import ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise
 from mlvgm.protocols.generator import NuisanceSpec
-from mlvgm.target import Target
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.harness import run_attack
+from mlvgm_robust.evaluation.target import Target
 
 SPECS = (LatentSpec("coarse", (3,), (2,)), LatentSpec("fine", (4, 2, 2), (4, 2, 2)))
 NUISANCES = (NuisanceSpec("grain", (1, 4, 4)),)

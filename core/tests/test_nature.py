@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlvgm.errors import InputError
-from mlvgm.nature import Nature, nature_of
+from mlvgm.foreign.nature import Nature, nature_of
+from mlvgm.foreign.others import BadAnswer, NoGradient, answer
+from mlvgm.foreign.seeded import drawn, seeded
 from mlvgm.noise import Keys
-from mlvgm.others import BadAnswer, NoGradient, answer
-from mlvgm.seeded import drawn, seeded
 from tolerance import close
 
 IMAGES = (

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from mlvgm.configuration.threads import default_threads
 from mlvgm.errors import InputError
 from mlvgm.files import check_empty, check_writable
-from mlvgm.runs.threads import default_threads
 
 
 def test_folders_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

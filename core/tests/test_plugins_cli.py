@@ -165,7 +165,7 @@ def test_options_of_a_check_are_printed_as_they_are_set(capsys: pytest.CaptureFi
 
 
 def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(verbs: object) -> None:
+    def full(*verbs: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("mlvgm.cli.main.build_app", full)

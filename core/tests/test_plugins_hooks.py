@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from fake_site import Site
+from mlvgm.plugins.describe import PluginWarning
 from mlvgm.plugins.doctor import examine
 from mlvgm.plugins.hooks import Hooks
 from mlvgm.plugins.hookspecs import hookimpl
 from mlvgm.plugins.index import Index
-from mlvgm.plugins.load import PluginWarning
 
 LISTENER = """
 from mlvgm.plugins.hookspecs import hookimpl

@@ -7,8 +7,9 @@ import pytest
 
 from fake_site import WORKING_PARTS, Site
 from mlvgm.errors import ConfigError, PluginError
+from mlvgm.plugins.describe import PluginWarning
 from mlvgm.plugins.descriptors import Component
-from mlvgm.plugins.load import PluginWarning, build, component, config_class, factory
+from mlvgm.plugins.load import build, component, config_class, factory
 
 DESCRIPTOR = """
 from mlvgm.plugins.descriptors import Component

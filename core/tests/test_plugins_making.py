@@ -9,34 +9,35 @@ from typing import Any
 import pytest
 import torch
 from pydantic import BaseModel, ConfigDict
+from toys import Additive, Brightness, Shift
 
 from fake_site import Site
-from mlvgm.answers import check_logits, check_pixels, check_purified
-from mlvgm.audit.configured import configured_attack
 from mlvgm.cli.layout import aligned
-from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError, PluginError
+from mlvgm.foreign.answers import check_logits, check_pixels, check_purified
+from mlvgm.foreign.others import NotFinite
 from mlvgm.latents import ImageSpec
-from mlvgm.others import NotFinite
 from mlvgm.plugins.blame import blamed
 from mlvgm.plugins.contracts import difference
 from mlvgm.plugins.descriptors import Component, Recipe, Weights
 from mlvgm.plugins.entry import Entry
+from mlvgm.plugins.kinds import protocols
 from mlvgm.plugins.load import built, component, configured, presets
 from mlvgm.plugins.making import make
 from mlvgm.plugins.options import table, validate
 from mlvgm.plugins.wellformed import complaint
 from mlvgm.protocols.attack import AttackInfo
-from mlvgm.protocols.check import adjusted, effort
 from mlvgm.protocols.data import DataInfo, Split
 from mlvgm.reading import read, size_of
-from toys import Additive, Brightness, Shift
+from mlvgm_robust.audit.check import adjusted, effort
+from mlvgm_robust.audit.configured import configured_attack
+from mlvgm_robust.evaluation.defence import Defence
 
 ENTRY = Entry("purifiers", "mine", "third-party", "1.0", "mine:component")
 
 
 def made(factory: Callable[..., Any], **parts: object) -> Any:
-    return make(ENTRY, "mine:build", factory, "configuration", parts)
+    return make(ENTRY, "mine:build", factory, "configuration", parts, protocols=protocols(ENTRY.kind))
 
 
 def test_factories_get_what_they_declare() -> None:
@@ -68,16 +69,19 @@ def test_what_factories_make_is_an_instance_of_the_protocol() -> None:
     class Random(Additive):
         stochastic = "yes"  # type: ignore[assignment]
 
-    assert difference(Additive(0.1), "purifiers") is None and difference(object(), "policies") is None
+    assert (
+        difference(Additive(0.1), protocols("purifiers")) is None
+        and difference(object(), protocols("policies")) is None
+    )
     for wrong, said in (
         (Additive, "the class Additive itself"),
         (3, "an int without stochastic"),
         (Unmoved(0.1), "without to()"),
         (Brightness(), "without stochastic"),
     ):
-        assert said in str(difference(wrong, "purifiers"))
-    assert "whose classes is a str, not an int" in str(difference(Brightness(classes="2"), "classifiers"))  # type: ignore[arg-type]
-    assert "whose info is a str" in str(difference(dataclass(type("Told", (), {"info": "x"}))(), "attacks"))
+        assert said in str(difference(wrong, protocols("purifiers")))
+    assert "whose classes is a str, not an int" in str(difference(Brightness(classes="2"), protocols("classifiers")))  # type: ignore[arg-type]
+    assert "whose info is a str" in str(difference(dataclass(type("Told", (), {"info": "x"}))(), protocols("attacks")))
     for failing in (ValueError("no"), SystemExit(0)):
 
         def build(config: object, failing: BaseException = failing) -> None:

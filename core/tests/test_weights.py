@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fake_site import Site
 from linear_family import PARTS, install, state
 from mlvgm.errors import InputError, PluginError
-from mlvgm.plugins.load import PluginWarning
+from mlvgm.plugins.describe import PluginWarning
 from mlvgm.weights.container import Container, Converted, read_container, tensors_of
 from mlvgm.weights.convert import convert
 from mlvgm.weights.file import WeightsFile, check_fit, fill, filled, is_finite, read_weights, write_weights

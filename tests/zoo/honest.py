@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mlvgm.defence import Defence
 from mlvgm.plugins.load import build
+from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.none import Identity
 from zoo.base import Behind, blurred, classifier
 

@@ -13,12 +13,12 @@ from importlib import import_module
 
 import torch
 
-from mlvgm.audit.attempts import AuditContext
-from mlvgm.audit.evaluation import audit_config, build_checks, build_subject
-from mlvgm.audit.verdict import Verdict, audit
+from mlvgm.configuration.settings import Setting
 from mlvgm.errors import InputError
-from mlvgm.protocols.check import Finding
-from mlvgm.runs.settings import Setting
+from mlvgm_robust.audit.attempts import AuditContext
+from mlvgm_robust.audit.check import Finding
+from mlvgm_robust.audit.evaluation import audit_config, build_checks, build_subject
+from mlvgm_robust.audit.verdict import Verdict, audit
 
 FLAWED = ("gradients", "randomness", "leaks", "outputs")
 HONEST = "honest"

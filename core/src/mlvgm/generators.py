@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mlvgm.errors import ConfigError, unknown
-from mlvgm.given import check_batch, check_keys, check_latents, check_noise
+from mlvgm.foreign.given import check_batch, check_keys, check_latents, check_noise
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise, normal
 from mlvgm.protocols.generator import Conditional, NuisanceSpec

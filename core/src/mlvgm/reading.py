@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mlvgm.errors import PluginError
-from mlvgm.others import guarded
+from mlvgm.foreign.others import guarded
 from mlvgm.protocols.data import Dataset, Split
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def read(data: Dataset, split: Split, ids: Sequence[int]) -> tuple[Tensor, Tenso
     import torch
     from torch import Tensor
 
-    from mlvgm.answers import described
+    from mlvgm.foreign.answers import described
 
     name = _name(data)
     with guarded(lambda text: PluginError(f"{name} failed to read split '{split}': {text}")):

@@ -20,13 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlvgm.admissible import perturbation_norm
-from mlvgm.defence import Defence
 from mlvgm.errors import MlvgmError
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import build
 from mlvgm.protocols.attack import AttackContext
-from mlvgm.target import Target
+from mlvgm_robust.evaluation.admissible import perturbation_norm
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.target import Target
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlvgm.defence import Defence
 from mlvgm.errors import MlvgmError
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import build
 from mlvgm.protocols.attack import Attack, AttackContext
-from mlvgm.target import Target
 from mlvgm_robust.attacks.autoattack import AutoAttack
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.target import Target
 from mlvgm_robust.purifiers import mlvgm, noise
 
 _EOT, _SELECTION = 4, 16

@@ -26,11 +26,11 @@ import torch
 from emulation.official import DRAWS, TASK, Caps, Official
 from torch import Tensor
 
-from mlvgm.defence import Defence
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import build
 from mlvgm.protocols.attack import Attack, AttackContext
-from mlvgm.target import Target
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.target import Target
 from mlvgm_robust.published.autoattack import PublishedAutoAttack
 from mlvgm_robust.published.carlini_wagner import PublishedCarliniWagner
 from mlvgm_robust.published.deepfool import PublishedDeepFool

@@ -11,17 +11,17 @@ from golden_classifier import classifier, stored
 from linear_models import linear_generator
 from torch import Tensor
 
-from mlvgm.audit.attempts import AuditContext
-from mlvgm.defence import Defence
-from mlvgm.harness import Attacked, Protocol, run_attack, score
 from mlvgm.noise import Keys
 from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import build, component, config_class
 from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo
-from mlvgm.protocols.check import Check, Finding, Subject
-from mlvgm.target import Target
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.losses import cross_entropy
+from mlvgm_robust.audit.attempts import AuditContext
+from mlvgm_robust.audit.check import Check, Finding, Subject
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.harness import Attacked, Protocol, run_attack, score
+from mlvgm_robust.evaluation.target import Target
 from mlvgm_robust.purifiers.mlvgm import MlvgmPurifier
 from mlvgm_robust.purifiers.noise import AddNoise
 from mlvgm_robust.purifiers.none import Identity

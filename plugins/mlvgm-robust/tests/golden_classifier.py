@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mlvgm.defence import Defence
 from mlvgm.noise import Keys
 from mlvgm.protocols.attack import Attack, AttackContext
-from mlvgm.target import Target
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.target import Target
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden" / "attacks"
 

@@ -8,13 +8,13 @@ from golden_classifier import run
 from linear_models import linear_problem
 from torch import Tensor
 
-from mlvgm.defence import Defence
 from mlvgm_robust.attacks import apgd
 from mlvgm_robust.attacks.apgd import Ascent, checkpoints, halve_stalled
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.fab_t import FabT
 from mlvgm_robust.attacks.geometry import distance, inwards
 from mlvgm_robust.attacks.incumbents import Incumbents
+from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.noise import AddNoise
 
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from linear_models import LinearClassifier, linear_problem
 from pydantic import ValidationError
 
-from mlvgm.defence import Defence
 from mlvgm.protocols.attack import Attack
-from mlvgm.target import Target
 from mlvgm_robust.attacks import apgd_ce, apgd_dlr, apgd_t, autoattack, fab_t, square
 from mlvgm_robust.attacks.geometry import distance
 from mlvgm_robust.attacks.losses import cross_entropy
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.target import Target
 from mlvgm_robust.purifiers.noise import AddNoise
 from tolerance import close
 

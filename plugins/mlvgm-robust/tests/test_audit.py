@@ -32,10 +32,10 @@ from audited import (
 )
 from golden_classifier import classifier
 
-from mlvgm.audit.verdict import Verdict, audit
-from mlvgm.defence import Defence
 from mlvgm.plugins.index import Index
-from mlvgm.protocols.check import Subject
+from mlvgm_robust.audit.check import Subject
+from mlvgm_robust.audit.verdict import Verdict, audit
+from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.noise import AddNoise
 from mlvgm_robust.purifiers.none import Identity
 

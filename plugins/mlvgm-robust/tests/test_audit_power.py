@@ -11,15 +11,15 @@ from audited import STRONG, Idle, find, subject
 from golden_classifier import classifier
 from torch import Tensor, nn
 
-from mlvgm.audit.attempts import AuditContext
-from mlvgm.audit.imported import ImportedDefence, UnknownClassifier, WholeModule
-from mlvgm.defence import Defence
-from mlvgm.nature import Nature
+from mlvgm.foreign.nature import Nature
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import build
-from mlvgm.protocols.check import CheckInfo, Finding, NoPower, Subject
+from mlvgm_robust.audit.attempts import AuditContext
+from mlvgm_robust.audit.check import CheckInfo, Finding, NoPower, Subject
+from mlvgm_robust.audit.imported import ImportedDefence, UnknownClassifier, WholeModule
 from mlvgm_robust.checks.leak_context import _alike
 from mlvgm_robust.checks.power import Power, answered, tried, twin_of
+from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.noise import AddNoise
 from mlvgm_robust.purifiers.none import Identity
 

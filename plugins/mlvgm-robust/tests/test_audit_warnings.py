@@ -12,21 +12,21 @@ from audited import STRONG, Idle, checks, find, generative, subject
 from golden_classifier import classifier
 from torch import Tensor
 
-from mlvgm.admissible import perturbation_norm
-from mlvgm.audit.attempts import AuditContext
-from mlvgm.defence import Defence
-from mlvgm.harness import run_attack
 from mlvgm.noise import Keys
 from mlvgm.plugins.index import Index
 from mlvgm.plugins.load import build, component, config_class
-from mlvgm.protocols.check import Finding, NoPower, NotRun, Subject
 from mlvgm_robust.attacks.deepfool import DeepFool
 from mlvgm_robust.attacks.square import Square
+from mlvgm_robust.audit.attempts import AuditContext
+from mlvgm_robust.audit.check import Finding, NoPower, NotRun, Subject
 from mlvgm_robust.checks.doubled import as_double, doubled
 from mlvgm_robust.checks.known_noise import KnownNoise
 from mlvgm_robust.checks.planted import plant
 from mlvgm_robust.checks.statistics import Statistics, StatisticsConfig
 from mlvgm_robust.checks.worst_case import worst_case
+from mlvgm_robust.evaluation.admissible import perturbation_norm
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.harness import run_attack
 from mlvgm_robust.purifiers.noise import AddNoise
 from mlvgm_robust.purifiers.none import Identity
 from tolerance import close

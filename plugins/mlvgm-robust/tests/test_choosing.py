@@ -14,24 +14,24 @@ import torch
 from linear_models import LinearClassifier, LinearGenerator, linear_generator
 from torch import Tensor
 
-from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys
-from mlvgm.pipelines.adversarial_set import (
+from mlvgm.protocols.data import DataInfo, Split
+from mlvgm_robust.alphas.adversarial_set import (
     Built,
     build_adversarial_set,
     read_adversarial_set,
     still_adversarial,
     write_adversarial_set,
 )
-from mlvgm.pipelines.alphas import Decisions, Objective, choose, search
-from mlvgm.protocols.alphas import AlphaProblem, Measured, Trial, with_alphas
-from mlvgm.protocols.data import DataInfo, Split
+from mlvgm_robust.alphas.method import AlphaProblem, Measured, Trial, with_alphas
+from mlvgm_robust.alphas.objective import Decisions, Objective, choose, search
 from mlvgm_robust.attacks.fgsm import Fgsm
 from mlvgm_robust.choosing.bayes import Bayes, starting_points
 from mlvgm_robust.choosing.energy import Energy, family, measure
 from mlvgm_robust.choosing.random import Random
+from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.mlvgm import MlvgmPurifier
 from tolerance import close
 

@@ -8,12 +8,12 @@ from golden_classifier import attack_context, classifier, run, stored
 from linear_models import linear_problem
 from torch import Tensor, nn
 
-from mlvgm.defence import Defence
 from mlvgm.plugins.load import build
 from mlvgm.protocols.classifier import Classifier
-from mlvgm.target import Target
 from mlvgm_robust.attacks.fmn import Fmn
 from mlvgm_robust.attacks.geometry import distance
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.target import Target
 
 ITERATIONS = 200
 # Foolbox's L2 version of FMN never projects, so its DDN is the rival there.

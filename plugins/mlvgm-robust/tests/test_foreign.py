@@ -12,20 +12,20 @@ import torch
 from golden_classifier import run
 from linear_models import linear_problem
 
-from mlvgm.admissible import perturbation_norm
-from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError, MlvgmError, PluginError
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import component, config_class
 from mlvgm.plugins.options import validate
 from mlvgm.protocols.attack import AttackContext, AttackInfo
-from mlvgm.target import Target
 from mlvgm_robust.attacks import foolbox as foolbox_adapter
 from mlvgm_robust.attacks import torchattacks as torchattacks_adapter
 from mlvgm_robust.attacks.foolbox import FoolboxConfig
 from mlvgm_robust.attacks.foreign import MENDED, search
 from mlvgm_robust.attacks.foreign_config import ForeignConfig
 from mlvgm_robust.attacks.torchattacks import TorchattacksConfig
+from mlvgm_robust.evaluation.admissible import perturbation_norm
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.target import Target
 from mlvgm_robust.purifiers.noise import AddNoise
 from tolerance import close
 

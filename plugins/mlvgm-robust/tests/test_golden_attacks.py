@@ -6,7 +6,6 @@ import pytest
 import torch
 from golden_classifier import classifier, run, stored
 
-from mlvgm.defence import Defence
 from mlvgm.protocols.attack import Attack
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.apgd_dlr import ApgdDlr
@@ -16,6 +15,7 @@ from mlvgm_robust.attacks.fab_t import FabT
 from mlvgm_robust.attacks.geometry import distance
 from mlvgm_robust.attacks.official import OfficialAutoAttack
 from mlvgm_robust.attacks.square import Square
+from mlvgm_robust.evaluation.defence import Defence
 
 pytestmark = pytest.mark.numerical
 RADII = {"Linf": 0.025, "L2": 0.55}

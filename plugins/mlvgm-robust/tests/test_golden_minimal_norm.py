@@ -8,13 +8,13 @@ import pytest
 import torch
 from golden_classifier import classifier, run, stored
 
-from mlvgm.defence import Defence
 from mlvgm.protocols.attack import Attack
 from mlvgm_robust.attacks.carlini_wagner import CarliniWagner, CarliniWagnerConfig, build
 from mlvgm_robust.attacks.deepfool import DeepFool
 from mlvgm_robust.attacks.fgsm import Fgsm
 from mlvgm_robust.attacks.fmn import Fmn
 from mlvgm_robust.attacks.geometry import distance
+from mlvgm_robust.evaluation.defence import Defence
 from tolerance import GRADIENT, close
 
 # That the stored data state for C&W, relative, image by image.

@@ -18,12 +18,12 @@ import torch
 from golden_classifier import attack_context, classifier, run, stored
 from torch import Tensor
 
-from mlvgm.defence import Defence
 from mlvgm.noise import Keys
-from mlvgm.target import Target
 from mlvgm_robust.attacks import geometry
 from mlvgm_robust.attacks.geometry import distance
 from mlvgm_robust.attacks.losses import cross_entropy
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.target import Target
 from mlvgm_robust.published import apgd, carlini_wagner, fab
 from mlvgm_robust.published.autoattack import PublishedAutoAttack, published_dlr
 from mlvgm_robust.published.carlini_wagner import PublishedCarliniWagner

@@ -7,15 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from blended_alphas import check_tensor_alphas
 from linear_models import LinearClassifier
 from torch import Tensor
 
-from blended_alphas import check_tensor_alphas
 from families import BigGANDeepLike, BigGANLike, LinearGaussian, StyleGANLike, VDVAELike
 from family import weight
-from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
-from mlvgm.harness import Protocol, run_attack
 from mlvgm.latents import Latents
 from mlvgm.noise import Keys, Noise, uniform
 from mlvgm.plugins.load import build as build_component
@@ -23,6 +21,8 @@ from mlvgm.protocols.generator import Conditional, Encodes, Encoding
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.encoders.inversion import InversionConfig, build, depends_on_coarser
 from mlvgm_robust.encoders.optimise import distance
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.harness import Protocol, run_attack
 from mlvgm_robust.purifiers.mlvgm import MlvgmConfig
 from mlvgm_robust.purifiers.mlvgm import build as build_purifier
 from tolerance import GRADIENT, close

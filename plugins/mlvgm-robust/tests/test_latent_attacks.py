@@ -11,16 +11,16 @@ from golden_classifier import attack_context, run
 from linear_models import LinearClassifier, LinearGenerator, linear_generator
 from torch import Tensor
 
-from mlvgm.admissible import check_attackable, perturbation_norm
-from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
-from mlvgm.harness import Protocol, run_attack
 from mlvgm.noise import Keys
-from mlvgm.target import Target
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.latent_drift import LatentDrift
 from mlvgm_robust.attacks.latent_target import LatentTarget, Samples
 from mlvgm_robust.attacks.latents import KeptLatents
+from mlvgm_robust.evaluation.admissible import check_attackable, perturbation_norm
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.harness import Protocol, run_attack
+from mlvgm_robust.evaluation.target import Target
 from mlvgm_robust.purifiers.mlvgm import MlvgmPurifier
 from mlvgm_robust.purifiers.noise import AddNoise
 from tolerance import close

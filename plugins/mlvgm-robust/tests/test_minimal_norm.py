@@ -14,11 +14,8 @@ from linear_models import LinearClassifier, linear_problem
 from pydantic import ValidationError
 from torch import Tensor
 
-from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError
-from mlvgm.harness import Protocol, run_attack
 from mlvgm.protocols.attack import Attack
-from mlvgm.target import Target
 from mlvgm_robust.adam import Adam
 from mlvgm_robust.attacks import carlini_wagner, deepfool, fmn
 from mlvgm_robust.attacks.carlini_wagner import CarliniWagner
@@ -27,6 +24,9 @@ from mlvgm_robust.attacks.fmn import Fmn
 from mlvgm_robust.attacks.geometry import distance
 from mlvgm_robust.attacks.gradients import gradients
 from mlvgm_robust.attacks.losses import difference
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.harness import Protocol, run_attack
+from mlvgm_robust.evaluation.target import Target
 from mlvgm_robust.purifiers.noise import AddNoise
 from tolerance import GRADIENT, close
 

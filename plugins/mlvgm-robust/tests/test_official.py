@@ -8,10 +8,10 @@ import pytest
 import torch
 from golden_classifier import classifier, run, stored
 
-from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm_robust.attacks.autoattack import AutoAttackConfig, build
 from mlvgm_robust.attacks.official import OfficialAutoAttack
+from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.noise import AddNoise
 
 

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from linear_models import LinearClassifier, linear_generator, linear_problem
 from torch import Tensor
 
-from mlvgm.defence import Defence
-from mlvgm.harness import run_attack
 from mlvgm.protocols.attack import Attack
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.apgd_dlr import ApgdDlr
@@ -31,6 +29,8 @@ from mlvgm_robust.attacks.latent_target import LatentTarget
 from mlvgm_robust.attacks.losses import cross_entropy, difference, dlr, margin, targeted_dlr, targeted_margin
 from mlvgm_robust.attacks.pgd import Pgd
 from mlvgm_robust.attacks.square import Square
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.harness import run_attack
 from mlvgm_robust.published.autoattack import PublishedAutoAttack, published_dlr
 from mlvgm_robust.published.carlini_wagner import PublishedCarliniWagner
 from mlvgm_robust.published.deepfool import PublishedDeepFool

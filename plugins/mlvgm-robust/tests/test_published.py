@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,15 +14,15 @@ from golden_classifier import attack_context, run
 from linear_models import LinearClassifier, linear_problem
 from torch import Tensor
 
-from mlvgm.defence import Defence
+from mlvgm.configuration.config import ResolvedConfig
 from mlvgm.errors import InputError
-from mlvgm.harness import Attacked, Protocol, run_attack
-from mlvgm.pipelines.purify import Unit, record
 from mlvgm.protocols.attack import Attack
-from mlvgm.target import Target
 from mlvgm_robust.attacks.deepfool import DeepFool
 from mlvgm_robust.attacks.geometry import distance
 from mlvgm_robust.attacks.losses import cross_entropy, dlr
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.harness import Attacked, Protocol, run_attack
+from mlvgm_robust.evaluation.target import Target
 from mlvgm_robust.published import apgd, carlini_wagner, deepfool
 from mlvgm_robust.published.autoattack import PublishedAutoAttack, published_dlr
 from mlvgm_robust.published.carlini_wagner import PublishedCarliniWagner
@@ -31,6 +32,7 @@ from mlvgm_robust.published.metric import FAILED, NOTE, distances, robust_accura
 from mlvgm_robust.published.switches import Switches
 from mlvgm_robust.published.tasks import TASKS
 from mlvgm_robust.purifiers.noise import AddNoise
+from mlvgm_robust.purify.units import Block, record
 from tolerance import GRADIENT, close
 
 FIXED = Switches.model_validate("fixed")
@@ -272,8 +274,8 @@ def test_every_iterate_is_judged_when_fixed() -> None:
 
 
 def plain(attack: Attack, attacked: Attacked, labels: Tensor) -> dict:
-    unit = Unit("u--d--000000", "d", "u", tuple(range(len(labels))))
-    return json.loads(json.dumps(record(unit, labels, attacked, info=attack.info)))
+    unit = Block("u--d--000000", "d", "u", tuple(range(len(labels))))
+    return json.loads(json.dumps(record(unit, labels, attacked, info=attack.info) | {"differentiable": True}))
 
 
 @pytest.mark.parametrize("name", attacks(FIXED))
@@ -320,20 +322,20 @@ def test_wanted_classes_are_refused() -> None:
         run(PublishedDeepFool(), Defence(model), x, y, targets=y)
 
 
-def test_a_run_ends_with_its_published_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlvgm.runs import config as configuration
+def test_a_run_ends_with_its_published_figures(tmp_path: Path) -> None:
     from mlvgm.runs.rundir import RunDirectory
     from mlvgm_robust.published.hooks import mlvgm_run_finished
+    from mlvgm_robust.purify.config import checked
 
     model, x, y = problem()
     attack = PublishedDeepFool(iterations=20)
     written = plain(attack, run_attack(Defence(model), attack, x, y), y)
-    directory = RunDirectory.create(tmp_path / "run", name="test", config="run: purify\n", environment={})
+    named = {"name": "published-deepfool", "task": "cars"}
+    tree: dict[str, Any] = {"threads": 1, "data": {"name": "d"}, "classifier": {"name": "c"}}
+    tree |= {"rows": [{"label": "u", "purifier": {"name": "none"}}], "attacks": [{"label": "u", "attack": named}]}
+    text = ResolvedConfig(checked(tree), {}).to_yaml()
+    directory = RunDirectory.create(tmp_path / "run", name="test", config=text, environment={})
     directory.append(written)
-    named = configuration.Named(name="published-deepfool", task="cars")
-    row = configuration.AttackRow(label="u", attack=named)
-    loaded = configuration.PurifyConfig.model_construct(attacks=(row,))
-    monkeypatch.setattr(configuration, "load_config", lambda path: loaded)
     mlvgm_run_finished(run=directory)
     (entry,) = json.loads((directory.path / "published.json").read_text())
     assert list(entry["robust"]) == ["0.5", "1", "2", "4"]

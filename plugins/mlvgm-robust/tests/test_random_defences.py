@@ -11,10 +11,8 @@ import torch
 from golden_classifier import attack_context, classifier, fresh_accuracy, run, stored
 from torch import Tensor
 
-from mlvgm.defence import Defence
 from mlvgm.noise import Keys
 from mlvgm.protocols.attack import Attack
-from mlvgm.target import Success, Target
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.apgd_dlr import ApgdDlr
 from mlvgm_robust.attacks.apgd_t import ApgdT
@@ -23,6 +21,8 @@ from mlvgm_robust.attacks.fab_t import FabT
 from mlvgm_robust.attacks.incumbents import Incumbents
 from mlvgm_robust.attacks.official import OfficialAutoAttack
 from mlvgm_robust.attacks.square import Square
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.target import Success, Target
 from mlvgm_robust.purifiers.noise import AddNoise
 from tolerance import GRADIENT, close
 

@@ -11,10 +11,8 @@ from golden_classifier import attack_context, classifier, run, stored
 from test_latent_attacks import defended, grey, latents_of, never
 from torch import Tensor
 
-from mlvgm.defence import Defence
 from mlvgm.noise import Keys
 from mlvgm.protocols.attack import Attack
-from mlvgm.target import Success
 from mlvgm_robust.attacks.apgd_t import ApgdT
 from mlvgm_robust.attacks.autoattack import AutoAttack
 from mlvgm_robust.attacks.carlini_wagner import CarliniWagner
@@ -26,6 +24,8 @@ from mlvgm_robust.attacks.latents import KeptLatents
 from mlvgm_robust.attacks.pgd import Pgd
 from mlvgm_robust.attacks.rivals import likeliest_rivals
 from mlvgm_robust.attacks.square import Square, _mean_margin
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.target import Success
 from mlvgm_robust.purifiers.noise import AddNoise
 from tolerance import close
 

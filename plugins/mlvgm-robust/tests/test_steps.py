@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from linear_models import linear_problem
 from pydantic import ValidationError
 
-from mlvgm.admissible import check_candidates
-from mlvgm.defence import Defence
-from mlvgm.harness import Protocol, run_attack
-from mlvgm.target import Target
 from mlvgm_robust.attacks import fgsm, pgd
 from mlvgm_robust.attacks.fgsm import Fgsm
 from mlvgm_robust.attacks.geometry import distance, project, random_start, steepest
 from mlvgm_robust.attacks.pgd import Pgd
+from mlvgm_robust.evaluation.admissible import check_candidates
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.harness import Protocol, run_attack
+from mlvgm_robust.evaluation.target import Target
 from mlvgm_robust.purifiers.noise import AddNoise
 from tolerance import GRADIENT, LAYER, close
 

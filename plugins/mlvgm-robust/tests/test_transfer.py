@@ -10,16 +10,16 @@ import torch
 from linear_models import LinearClassifier, linear_problem
 from torch import Tensor
 
-from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, PluginError
-from mlvgm.harness import Protocol, run_attack
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import build, component, config_class
 from mlvgm.protocols.attack import AttackContext
-from mlvgm.target import Target
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.autoattack import AutoAttack
 from mlvgm_robust.attacks.transfer import Transfer
+from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.evaluation.harness import Protocol, run_attack
+from mlvgm_robust.evaluation.target import Target
 from mlvgm_robust.purifiers.none import Identity
 from tolerance import close
 

@@ -52,7 +52,7 @@ def test_a_module_is_a_classifier_in_evaluation_mode() -> None:
     defence = mlvgm_robust.wrap(module, images=IMAGES)
     assert not defence.stochastic and defence.classes == 3 and not module.training
     close(defence(IMAGES), module(IMAGES))
-    attacked = mlvgm.run_attack(defence, mlvgm.load("attacks/fgsm", norm="Linf", eps=0.3), IMAGES, LABELS)
+    attacked = mlvgm_robust.run_attack(defence, mlvgm.load("attacks/fgsm", norm="Linf", eps=0.3), IMAGES, LABELS)
     assert attacked.forwards < 20  # one draw a step
 
 
@@ -77,9 +77,9 @@ def test_a_purifier_is_drawn_independently_and_attacked_through_its_gradient() -
     still = mlvgm_robust.wrap(module, purifier=Halve(), images=IMAGES)
     assert not still.stochastic
     close(still(IMAGES), module(IMAGES / 2))
-    bare = mlvgm.Target(still, samples=range(4)).undefended()
+    bare = mlvgm_robust.Target(still, samples=range(4)).undefended()
     close(bare(IMAGES), module(IMAGES))
-    gradient = mlvgm.Target(still, samples=range(4)).gradient(IMAGES, lambda logits: logits[:, 0])[1]
+    gradient = mlvgm_robust.Target(still, samples=range(4)).gradient(IMAGES, lambda logits: logits[:, 0])[1]
     close(gradient.flatten(1), module[2].weight[0].expand(4, -1) / 2)
 
 
@@ -93,9 +93,11 @@ class Grain(nn.Module):
 def test_a_random_classifier_stays_random_without_its_purifier() -> None:
     defence = mlvgm_robust.wrap(nn.Sequential(Grain(), *linear()), purifier=Halve(), images=IMAGES)
     assert defence.stochastic and not defence.classifier.nature.alone  # type: ignore[attr-defined]
-    bare = mlvgm.Target(defence, samples=range(4), eot=6).undefended()
+    bare = mlvgm_robust.Target(defence, samples=range(4), eot=6).undefended()
     assert bare.stochastic and bare.eot == 6
-    assert mlvgm.Target(mlvgm_robust.wrap(linear(), images=IMAGES), samples=range(4), eot=6).undefended().eot == 1
+    assert (
+        mlvgm_robust.Target(mlvgm_robust.wrap(linear(), images=IMAGES), samples=range(4), eot=6).undefended().eot == 1
+    )
 
 
 @pytest.mark.parametrize("purifier", [None, Grain()])

@@ -17,11 +17,11 @@ from pydantic import ValidationError
 from torch import Tensor
 
 import short_training
+from mlvgm.configuration.settings import from_assignments, nest
 from mlvgm.errors import CheckFailed, InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys
 from mlvgm.protocols.data import DataInfo, Split
-from mlvgm.runs.settings import from_assignments, nest
 from mlvgm.weights.file import read_weights
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture
 from mlvgm_stylegan.stylegan2.discriminator import load_discriminator

@@ -15,12 +15,12 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torchvision.transforms.v2 import functional as transforms
 
 import mlvgm_vision
-from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys
 from mlvgm.protocols.data import DataInfo
 from mlvgm.weights.verify import verify
+from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_vision.classifiers.fashion_cnn import FashionCNN, fold
 from mlvgm_vision.classifiers.frozen import FrozenClassifier, checked
 from mlvgm_vision.classifiers.imported import ImportedConfig, imported_classifier

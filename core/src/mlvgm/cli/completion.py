@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 def kinds(incomplete: str) -> list[str]:
     """Kinds of plugins that begin with ``incomplete``."""
-    from mlvgm.plugins.descriptors import KINDS
+    from mlvgm.plugins.index import Index
 
-    return [kind for kind in KINDS if kind.startswith(incomplete)]
+    return [kind for kind in Index.installed().kinds if kind.startswith(incomplete)]
 
 
 def names(kind: str) -> Callable[[str], list[str]]:
@@ -25,9 +25,8 @@ def names(kind: str) -> Callable[[str], list[str]]:
 
 def components(incomplete: str) -> list[str]:
     """``KIND/NAME`` of every component that begins with ``incomplete``."""
-    from mlvgm.plugins.descriptors import KINDS
     from mlvgm.plugins.index import Index
 
     index = Index.installed()
-    found = [f"{kind}/{name}" for kind in KINDS for name in index.names(kind)]
+    found = [f"{kind}/{name}" for kind in index.kinds for name in index.names(kind)]
     return [text for text in found if text.startswith(incomplete)]

@@ -19,12 +19,13 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from mlvgm.cli.plugged import mount
 from mlvgm.cli.typed import remember
 from mlvgm.errors import InputError, InternalError, MlvgmError, UsageError
 from mlvgm.files import disk_is_full, reason
 
 # Each is a module of this package with ``register(app)`` that imports nothing heavy before a command runs.
-VERBS: tuple[str, ...] = ("run", "runs", "report", "purify", "train", "audit", "weights", "plugins")
+VERBS: tuple[str, ...] = ("run", "runs", "report", "train", "weights", "plugins")
 
 _TRACEBACK = "--traceback"
 _INTERRUPTED = 130
@@ -33,19 +34,27 @@ _LONG = re.compile(r"(\S{300})\S+")  # a word that nobody wrote by hand
 _MEMORY = re.compile("allocate memory|not enough memory|out of memory", re.IGNORECASE)
 
 
-def build_app(verbs: Iterable[str] = VERBS) -> typer.Typer:
-    """The Typer application with ``verbs``."""
+def build_app(verbs: Iterable[str] = VERBS, words: Sequence[str] = (), *, brought: bool = True) -> typer.Typer:
+    """The Typer application.
+
+    Args:
+        verbs: those of core.
+        words: of the command line, the verb first.
+        brought: with the commands that plugins bring.
+    """
     app = typer.Typer(
         name="mlvgm",
         help="Multiple latent variable generative models: purify, measure, generate views.",
-        epilog="Example: mlvgm run purify --generator nvae --attack autoattack",
+        epilog="`mlvgm run` lists the jobs; `mlvgm run JOB --help` has examples.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_global_options)
     for verb in verbs:
-        import_module(f"mlvgm.cli.{verb}").register(app)
+        import_module(f"mlvgm.cli.{verb}").register(app, words[1:])
+    if brought:
+        mount(app, "commands", words[0] if words else None)
     return app
 
 
@@ -65,8 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     remember(arguments)
     try:
         _refuse_bytes(arguments)
-        # Typer knows the option only for its help: it may stand anywhere, and is needed when Typer has failed.
-        app = build_app(_verbs(arguments))
+        # Typer knows the option only for its help: it may stand anywhere, and is needed when Typer has failed. Typer's
+        # start-up grows with each command, so it gets those that this line can need; no global option takes a value.
+        words = [argument for argument in arguments if not argument.startswith("-")]
+        verb = words[0] if words else None
+        version = verb is None and "--version" in arguments
+        verbs = () if version else [verb] if verb in VERBS else VERBS
+        app = build_app(verbs, words, brought=not version and verb not in VERBS)
         code = app(
             args=[argument for argument in arguments if argument != _TRACEBACK],
             prog_name="mlvgm",
@@ -134,17 +148,6 @@ def _blame(error: BaseException) -> MlvgmError | None:
     with suppress(Exception):  # what has failed is said in any case
         return blamed(error)
     return None
-
-
-def _verbs(arguments: Sequence[str]) -> Sequence[str]:
-    """The verbs that this command line can need; Typer's start-up grows with each.
-
-    No global option takes a value, so the first word is the verb.
-    """
-    word = next((argument for argument in arguments if not argument.startswith("-")), None)
-    if word in VERBS:
-        return [word]
-    return [] if word is None and "--version" in arguments else VERBS
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -33,6 +33,15 @@ _SEED = typer.Option(min=0, max=LARGEST_SEED, help="Seed of everything random.",
 Seed = Annotated[int | None, _SEED]
 FixedSeed = Annotated[int, _SEED]
 Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads.", rich_help_panel="Compute")]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        help="Processes that share the work, one thread each; auto: one a core.",
+        rich_help_panel="Compute",
+        metavar="N|auto",
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="First N images.", rich_help_panel="Data")]
 _DEVICE = typer.Option(help="Torch device.", rich_help_panel="Compute")
 Device = Annotated[str, _DEVICE]
 ConfiguredDevice = Annotated[str | None, _DEVICE]

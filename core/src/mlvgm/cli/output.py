@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlvgm.cli.layout import Column, aligned, table, titled, width_of, wrapped
+
+if TYPE_CHECKING:
+    from mlvgm.protocols.job import Result
 
 
 def say(text: str) -> None:
@@ -36,39 +39,14 @@ def print_plan(plan: Mapping[str, str]) -> None:
     print(*titled(plan, width_of(sys.stderr)), sep="\n", file=sys.stderr, flush=True)
 
 
-def print_results(result: dict[str, Any]) -> None:
-    """The tables of a run's results (:func:`mlvgm.runs.results.results`) and its notes, on stdout."""
-    from mlvgm.runs.results import row_results, worst_cases
-
-    rows, worst = row_results(result), worst_cases(result)
-    same = len({row.images for row in rows}) <= 1
-    which = "same images in every row" if same else "rows are on different numbers of images"
-    several = len({row.attack for row in rows}) > 1
-    columns = [
-        Column("defence", [row.label for row in rows], words=True),
-        *([Column("attack", [row.attack for row in rows], words=True)] if several else []),
-        *([] if same else [Column("images", [str(row.images) for row in rows])]),
-        Column("clean\nvotes", [row.clean.percent() for row in rows]),
-        Column("robust\nvotes", [row.robust.percent() for row in rows]),
-        Column("clean\nsingle draw", [row.clean_single.percent() for row in rows], always=False),
-        Column("robust\nsingle draw", [row.robust_single.percent() for row in rows], always=False),
-        Column("ms per\nimage", [f"{row.decision_milliseconds:.1f}" for row in rows], always=False),
-        Column("s", [f"{row.seconds:.0f}" for row in rows], always=False),
-    ]
-    print_table(f"accuracy in % with 95 % intervals, {which}", columns)
-    if worst:
-        counting = [", ".join(f"{name} ({n})" for name, n in one.attacks.items() if n) for one in worst]
-        columns = [
-            Column("defence", [one.label for one in worst], words=True),
-            Column("threat", [f"{one.norm} ≤ {one.eps:.4g}" for one in worst]),
-            Column("attacks that count (images)", counting, words=True, always=False),
-            Column("images", [str(one.images) for one in worst], always=False),
-            Column("robust\nvotes", [one.robust.percent() for one in worst]),
-            Column("robust\nsingle draw", [one.robust_single.percent() for one in worst], always=False),
-        ]
-        print_table("point-wise worst case over attacks, on the images that all of them have seen", columns)
-    for label, note in dict.fromkeys((row["label"], row["note"]) for row in result["rows"] if row["note"]):
-        tell(f"{label}: {note}")
+def print_result(result: Result) -> None:
+    """The tables of a result and its notes, on stdout."""
+    for one in result.tables:
+        cells = list(zip(*one.body, strict=True))
+        columns = [Column(c.head, values, c.words, c.always) for c, values in zip(one.columns, cells, strict=True)]
+        print_table(one.title, columns)
+    for note in result.notes:
+        tell(note)
 
 
 def print_table(title: str, columns: Sequence[Column]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlvgm.plugins.load import Resolved
 
 
-def register(app: typer.Typer) -> None:
+def register(app: typer.Typer, words: Sequence[str] = ()) -> None:
     """Add the verb to ``app``."""
     plugins = typer.Typer(help="What is installed, what it offers, whether it works.", no_args_is_help=True)
     plugins.command("list")(list_plugins)
@@ -33,12 +33,11 @@ def list_plugins(
 ) -> None:
     """List the installed plugins; imports none of them."""
     from mlvgm.errors import CheckFailed, PluginError, unknown
-    from mlvgm.plugins.descriptors import KINDS
     from mlvgm.plugins.index import HOOKS, Index
 
-    if kind is not None and kind not in (*KINDS, HOOKS):
-        raise unknown("kind of plugin", kind, (*KINDS, HOOKS), error=PluginError)
     index = Index.installed()
+    if kind is not None and kind not in (*index.kinds, HOOKS):
+        raise unknown("kind of plugin", kind, (*index.kinds, HOOKS), error=PluginError)
     entries = index.entries(kind)
     problems = (*index.warnings, *index.duplicates())
     if check:
@@ -64,11 +63,25 @@ def info(
     json: options.Json = False,
 ) -> None:
     """Show what one plugin offers, and its options."""
+    from mlvgm.plugins.describe import described
+    from mlvgm.plugins.descriptors import Component
     from mlvgm.plugins.index import Index
     from mlvgm.plugins.load import component, config_class
+    from mlvgm.plugins.reference import parse
 
-    kind, reference = _split(name)
-    resolved = component(kind, reference, index=Index.installed())
+    index = Index.installed()
+    kind, reference = _split(name, index.kinds)
+    if kind in ("jobs", "commands", "kinds"):
+        entry = index.find(kind, parse(reference))
+        found = described(entry)
+        assert not isinstance(found, Component)
+        more = {key: value for key, value in vars(found).items() if key != "api"}
+        if json or schema:
+            emit_json(entry.record() | more)
+        else:
+            print_columns([*entry.record().items(), *((key, value) for key, value in more.items() if value)])
+        return
+    resolved = component(kind, reference, index=index)
     config = config_class(resolved)
     if schema:
         emit_json(_schema(resolved, config))
@@ -94,10 +107,9 @@ def doctor(json: options.Json = False) -> None:
         raise CheckFailed(f"{problems} of {len(checks)} checks found a problem")
 
 
-def _split(name: str) -> tuple[str, str]:
+def _split(name: str, known: Sequence[str]) -> tuple[str, str]:
     """The kind, in singular or plural, and the rest of ``KIND/NAME``."""
     from mlvgm.errors import PluginError, unknown
-    from mlvgm.plugins.descriptors import KINDS
     from mlvgm.plugins.index import noun
 
     given, slash, reference = name.partition("/")
@@ -105,9 +117,9 @@ def _split(name: str) -> tuple[str, str]:
         raise PluginError(
             f"expected KIND/NAME, got '{name}'", hint="e.g. generators/nvae; `mlvgm plugins list` shows all"
         )
-    kinds = {kind: kind for kind in KINDS} | {noun(kind): kind for kind in KINDS}
+    kinds = {kind: kind for kind in known} | {noun(kind): kind for kind in known}
     if given not in kinds:
-        raise unknown("kind of plugin", given, KINDS, error=PluginError)
+        raise unknown("kind of plugin", given, known, error=PluginError)
     return kinds[given], reference
 
 
@@ -132,7 +144,7 @@ def _describe(resolved: Resolved, config: type[BaseModel]) -> dict[str, Any]:
         "options": [asdict(option) for option in table(config)],
         "weights": [asdict(weights) for weights in component.weights],
         "recipes": [
-            {"label": recipe.label, "options": dict(recipe.options), "note": recipe.note}
+            {"label": recipe.label, "job": recipe.job, "options": dict(recipe.options), "note": recipe.note}
             for recipe in component.recipes
         ],
         "source": module.origin if module is not None else None,
@@ -141,7 +153,7 @@ def _describe(resolved: Resolved, config: type[BaseModel]) -> dict[str, Any]:
 
 def _schema(resolved: Resolved, config: type[BaseModel]) -> dict[str, Any]:
     from mlvgm.errors import PluginError
-    from mlvgm.others import guarded
+    from mlvgm.foreign.others import guarded
 
     text = f"plugin {resolved.entry}: {resolved.component.config} has no JSON Schema"
     with guarded(lambda cause: PluginError(f"{text}: {cause}")):
@@ -150,7 +162,7 @@ def _schema(resolved: Resolved, config: type[BaseModel]) -> dict[str, Any]:
 
 def _print_description(described: dict[str, Any]) -> None:
     from mlvgm.cli.layout import width_of, wrapped
-    from mlvgm.plugins.index import option_group
+    from mlvgm.plugins.kinds import option_group
 
     print(*wrapped(f"{described['kind']}/{described['name']}: {described['summary']}", width_of(sys.stdout)), sep="\n")
     provider = f"{described['distribution']} {described['version']}"

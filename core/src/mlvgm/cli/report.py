@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +16,12 @@ EPILOG = (
 )
 
 
-def register(app: typer.Typer) -> None:
+def register(app: typer.Typer, words: Sequence[str] = ()) -> None:
     app.command("report", epilog=EPILOG)(report)
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run directories of `mlvgm run purify`.", metavar="RUN...")],
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, of any jobs.", metavar="RUN...")],
     out: Annotated[
         Path | None, typer.Option(help="HTML page; default report.html in the (first) run.", rich_help_panel="Output")
     ] = None,
@@ -35,7 +36,7 @@ def report(
 ) -> None:
     """One self-contained HTML page of one or many runs, finished or not.
 
-    Runs on the same images are merged; others stand apart, and the page says why.
+    Runs that can stand together are merged; others stand apart, and the page says why.
     """
     import os
 
@@ -52,7 +53,7 @@ def report(
         write_figures,
     )
     from mlvgm.runs.rundir import RunDirectory
-    from mlvgm.runs.sections import read_source
+    from mlvgm.runs.stored import stored
 
     check_report_installed()
     page = out or runs[0] / "report.html"
@@ -62,7 +63,7 @@ def report(
         if folders.count(folder) > 1:
             raise ConfigError(f"run '{folder}' is given twice", hint="name each run once")
     check_outputs(page, tables, figures, directories)
-    parts = make_parts([read_source(folder) for folder in folders])
+    parts = make_parts([stored(folder) for folder in folders])
     names = [] if figures is None else [Path(os.path.realpath(figures / name)) for name in figure_names(parts)]
     for path, text in ((page, html_page(parts)), (tables, markdown_tables(parts))):
         if path is not None:
@@ -88,7 +89,7 @@ def report(
                         "remark": part.section.remark,
                         "tables": [
                             {"title": one.title, "head": list(one.head), "body": [list(row) for row in one.body]}
-                            for one in part.tables
+                            for one in part.section.tables
                         ],
                     }
                     for part in parts

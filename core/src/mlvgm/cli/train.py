@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ EPILOG = (
 )
 
 
-def register(app: typer.Typer) -> None:
+def register(app: typer.Typer, words: Sequence[str] = ()) -> None:
     app.command("train", epilog=EPILOG)(train)
 
 
@@ -42,17 +43,18 @@ def train(
 
     from mlvgm.cli.output import emit_json, say
     from mlvgm.cli.progress import progress_bar
+    from mlvgm.configuration.build import build_part, check_device, part_from
+    from mlvgm.configuration.resolve import collect
+    from mlvgm.configuration.settings import nest, part, refuse_others
     from mlvgm.full_data import NEVER_TRAINED_ON, check_full
-    from mlvgm.runs.parts import build_part, check_device, check_part
-    from mlvgm.runs.resolve import collect
-    from mlvgm.runs.settings import nest, part, refuse_others
     from mlvgm.runs.workers import announced, joined
     from mlvgm.training.folder import check_folder
     from mlvgm.training.trainers import choose
 
     announced(os.environ)
     check_folder(out, resume=resume)
-    given = collect(assignments=settings or (), flags={"data.name": data}, file=None, environ=os.environ)
+    flags = {"data.name": data}
+    given = collect(assignments=settings or (), flags=flags, file=None, environ=os.environ, parts=("data",))
     refuse_others(given, ("data", "train"), what="training")
     chosen = choose(
         kind,
@@ -60,9 +62,9 @@ def train(
         nest({key: setting.value for key, setting in part(given, "train").items()}),
         budget=budget,
     )
-    check_part("data", given)
+    images = part_from("datasets", part(given, "data"))
     check_device(device)
-    dataset = build_part("data", given)
+    dataset = build_part("datasets", images)
     check_full(dataset, why=NEVER_TRAINED_ON)
     from mlvgm.training import run  # imports torch
 

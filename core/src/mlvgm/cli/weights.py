@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from mlvgm.cli import completion, options
 from mlvgm.cli.output import emit_json, print_columns, say
 
 
-def register(app: typer.Typer) -> None:
+def register(app: typer.Typer, words: Sequence[str] = ()) -> None:
     """Add the verb to ``app``."""
     weights = typer.Typer(
         help="Convert checkpoints of other code bases, list what ships, check files.", no_args_is_help=True

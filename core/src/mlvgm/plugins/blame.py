@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 
 from mlvgm.errors import MlvgmError, PluginError
-from mlvgm.others import described
+from mlvgm.foreign.others import described
 from mlvgm.plugins.descriptors import Component
 from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.index import Index

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from types import FunctionType
 from typing import Any, get_origin, get_type_hints
 
-# Protocols by kind; kinds without one are not checked.
-PROTOCOLS: Mapping[str, tuple[str, ...]] = {
-    "generators": ("generator:MultiLatentGenerator",),
-    "encoders": ("generator:MultiLatentGenerator", "generator:Encodes"),
-    "purifiers": ("purifier:Purifier",),
-    "attacks": ("attack:Attack",),
-    "datasets": ("data:Dataset",),
-    "classifiers": ("classifier:Classifier",),
-    "trainers": ("train:Training",),
-    "checks": ("check:Check",),
-    "alphas": ("alphas:AlphaMethod",),
-}
 
+def difference(made: object, protocols: Sequence[str]) -> str | None:
+    """How something differs from what it has to be, in words; None if it does not.
 
-def difference(made: object, kind: str) -> str | None:
-    """How something differs from what components of ``kind`` are, in words; None if it does not.
+    ``protocols`` are ``module:attribute``. Attributes are there and of their types, methods are there and can be
+    called; what they do is seen when they do it.
 
-    Attributes are there and of their types, methods are there and can be called; what they do is seen when they do it.
-
-    >>> difference(3, "attacks")
+    >>> difference(3, ("mlvgm.protocols.attack:Attack",))
     'an int without info, expected mlvgm.protocols.attack.Attack'
     """
-    for protocol in map(_protocol, PROTOCOLS.get(kind, ())):
+    for protocol in map(_protocol, protocols):
         name = f"{protocol.__module__}.{protocol.__name__}"
         if isinstance(made, type):
             return f"the class {made.__name__} itself, expected an instance that is a {name}"
@@ -42,7 +30,7 @@ def difference(made: object, kind: str) -> str | None:
 
 def _protocol(target: str) -> type:
     module, _, name = target.partition(":")
-    found: type = getattr(import_module(f"mlvgm.protocols.{module}"), name)
+    found: type = getattr(import_module(module), name)
     return found
 
 

@@ -14,7 +14,7 @@ API_VERSION = (1, 0)
 
 Access = Literal["gradient", "score", "label", "classifier"]
 
-Kind = Literal[
+KINDS = (
     "generators",
     "encoders",
     "purifiers",
@@ -22,26 +22,15 @@ Kind = Literal[
     "estimators",
     "policies",
     "objectives",
+    "perturbations",
     "datasets",
     "classifiers",
     "trainers",
-    "checks",
-    "alphas",
-]
-KINDS: tuple[Kind, ...] = (
-    "generators",
-    "encoders",
-    "purifiers",
-    "attacks",
-    "estimators",
-    "policies",
-    "objectives",
-    "datasets",
-    "classifiers",
-    "trainers",
-    "checks",
-    "alphas",
+    "jobs",
+    "commands",
+    "kinds",
 )
+"""Kinds of plugins that core knows; an entry of kind ``kinds`` brings another."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +56,19 @@ class Weights:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A named way of purifying with a generator: the options that make it, and how it relates to the papers.
+    """A named way of using a generator in a job: the options that make it, and how it relates to the papers.
 
     Args:
         label: row in tables, while these options are what the run resolves to; weights are named beside it.
         options: dotted options (``"generator.weights"``, ``"purifier.alphas"``) and their values.
         note: said wherever its numbers appear, as long as the label stands.
+        job: name of the job whose options these are.
     """
 
     label: str
     options: Mapping[str, object]
     note: str = ""
+    job: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +83,7 @@ class Component:
             that maps a budget preset to field values.
         capabilities: what it can do, in plain values, for plans and refusals.
         weights: weights that ship with it.
-        recipes: generators only: ways of purifying with it, the default first.
+        recipes: generators only: ways of using it in jobs, the default of each first.
         converter: ``"module:attribute"`` of ``convert(container) -> Converted | None``, which turns other code bases'
             checkpoints into weights of this component and returns None for those of other families
             (:mod:`mlvgm.weights.container`).
@@ -111,3 +102,63 @@ class Component:
     trainer: str | None = None
     argument: str | None = None
     api: tuple[int, int] = API_VERSION
+
+
+@dataclass(frozen=True)
+class JobComponent:
+    """A kind of study: ``mlvgm run NAME``.
+
+    Args:
+        summary: one line.
+        job: ``"module:attribute"`` of a class without arguments that is a :class:`mlvgm.protocols.job.Job`. Neither
+            its module nor what it does before ``load`` should import torch.
+        command: ``"module:function"`` of a Typer function with the job's own options, which returns the settings they
+            stand for, by dotted key; options that every job has are added. Its module imports neither torch nor
+            pydantic.
+        epilog: examples, below the command's help.
+        api: protocol version it was written against.
+    """
+
+    summary: str
+    job: str
+    command: str
+    epilog: str = ""
+    api: tuple[int, int] = API_VERSION
+
+
+@dataclass(frozen=True)
+class CommandComponent:
+    """A whole command: ``mlvgm NAME``.
+
+    Args:
+        summary: one line.
+        command: ``"module:function"`` of a Typer function; its module imports neither torch nor pydantic.
+        epilog: examples, below the command's help.
+        api: protocol version it was written against.
+    """
+
+    summary: str
+    command: str
+    epilog: str = ""
+    api: tuple[int, int] = API_VERSION
+
+
+@dataclass(frozen=True)
+class KindComponent:
+    """A kind of plugins that a plugin brings; the entry's name is the group's, without ``mlvgm.``.
+
+    Args:
+        summary: one line.
+        protocol: ``"module:attribute"`` of the protocol that what factories of this kind make has to satisfy.
+        options: what dotted options of such a component begin with; ``{name}`` stands for its name. The singular of the
+            kind by default.
+        api: protocol version it was written against.
+    """
+
+    summary: str
+    protocol: str | None = None
+    options: str = ""
+    api: tuple[int, int] = API_VERSION
+
+
+Descriptor = Component | JobComponent | CommandComponent | KindComponent

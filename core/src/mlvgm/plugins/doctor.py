@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from mlvgm.errors import MlvgmError, PluginError
 from mlvgm.plugins.check import Check
+from mlvgm.plugins.describe import described
+from mlvgm.plugins.descriptors import Component, JobComponent, KindComponent
 from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.hooks import Hooks
 from mlvgm.plugins.hookspecs import hookimpl
-from mlvgm.plugins.imports import MissingExtra
-from mlvgm.plugins.index import HOOKS, Index, option_group
-from mlvgm.plugins.load import Resolved, built, config_class, configured, converter, descriptor, factory, presets
+from mlvgm.plugins.imports import MissingExtra, import_target
+from mlvgm.plugins.index import HOOKS, Index
+from mlvgm.plugins.kinds import option_group
+from mlvgm.plugins.load import Resolved, built, command, config_class, configured, converter, factory, job, presets
 
 if TYPE_CHECKING:
     from mlvgm.protocols.data import DataInfo
@@ -59,7 +62,10 @@ def _made(index: Index, kind: str | None, parts: _Parts) -> list[Check]:
 def _check(entry: Entry, parts: _Parts) -> Check:
     name = f"{entry.kind}/{entry.name}"
     try:
-        resolved = Resolved(entry, descriptor(entry))
+        found = described(entry)
+        if not isinstance(found, Component):
+            return _brought(entry, found)
+        resolved = Resolved(entry, found)
         presets(resolved)
         factory(resolved)
         if resolved.component.converter is not None:
@@ -72,6 +78,21 @@ def _check(entry: Entry, parts: _Parts) -> Check:
         return Check(name, "note", f"{entry.provider}; optional, {error.hint}")
     except MlvgmError as error:
         return Check(name, "problem", " ".join(str(error).split()))
+
+
+def _brought(entry: Entry, found: object) -> Check:
+    """Whether what a job, a command or a kind names is there.
+
+    Raises:
+        PluginError: it is not.
+    """
+    if not isinstance(found, KindComponent):
+        command(entry)
+        if isinstance(found, JobComponent) and found.job:
+            job(entry.qualified)
+    elif found.protocol is not None:
+        import_target(entry, found.protocol)
+    return Check(f"{entry.kind}/{entry.name}", "ok", entry.provider)
 
 
 def _trial(resolved: Resolved, name: str, parts: _Parts) -> Check:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-    from mlvgm.plugins.descriptors import Component
+    from mlvgm.plugins.descriptors import Descriptor
 
 
 def canonical(distribution: str) -> str:
@@ -23,7 +23,7 @@ class Entry:
     """One component or hook module of an installed distribution.
 
     Args:
-        kind: one of :data:`~mlvgm.plugins.descriptors.KINDS`, or ``"hooks"``.
+        kind: one of :data:`~mlvgm.plugins.descriptors.KINDS`, one that a plugin brings, or ``"hooks"``.
         name: what users type.
         distribution: who provides it.
         version: of the distribution.
@@ -38,7 +38,7 @@ class Entry:
     version: str
     target: str
     ep: EntryPoint | None = None
-    component: Component | None = None
+    component: Descriptor | None = None
 
     @property
     def qualified(self) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 import pluggy
 
 from mlvgm.errors import PluginError
-from mlvgm.others import described
+from mlvgm.foreign.others import described
 from mlvgm.plugins import hookspecs
 from mlvgm.plugins.check import Check
+from mlvgm.plugins.describe import PluginWarning
 from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.imports import SHOW_CAUSE
 from mlvgm.plugins.index import Index
-from mlvgm.plugins.load import PluginWarning, hook_modules
+from mlvgm.plugins.load import hook_modules
 
 STRICT = "MLVGM_STRICT_PLUGINS"
 
@@ -74,7 +75,7 @@ class Hooks:
     def tell(self, event: str, **arguments: Any) -> list[Any]:
         """Call every implementation of ``event`` and collect what they return.
 
-        An implementation that raises is reported as a :class:`~mlvgm.plugins.load.PluginWarning`; the others still run.
+        An implementation that raises is reported as a :class:`~mlvgm.plugins.describe.PluginWarning`; the others go on.
         """
         return [reply for _, reply in self.replies(event, **arguments)]
 

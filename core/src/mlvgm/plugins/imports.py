@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from stevedore import DriverManager, ExtensionManager
 
 from mlvgm.errors import PluginError
-from mlvgm.others import described, guarded
+from mlvgm.foreign.others import described, guarded
 from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.scan import damage
 

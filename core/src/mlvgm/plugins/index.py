@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING
 
 from mlvgm.errors import PluginError, unknown
 from mlvgm.plugins.check import Check
-from mlvgm.plugins.descriptors import KINDS
+from mlvgm.plugins.descriptors import KINDS, Component, Descriptor
 from mlvgm.plugins.entry import Entry, canonical
 from mlvgm.plugins.scan import scan
 
 if TYPE_CHECKING:
-    from mlvgm.plugins.descriptors import Component
     from mlvgm.plugins.reference import Reference
 
 HOOKS = "hooks"
 IN_PROCESS = "in-process"
 CORE = "mlvgm-core"
-_ORDER = (*KINDS, HOOKS)
 _SIGNS = set("/:?")  # of a reference
 
 
@@ -43,6 +41,11 @@ class Index:
         self._warnings = tuple(warnings)
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """Core's kinds of plugins, then those that plugins bring."""
+        return _kinds(self._entries)
+
+    @property
     def warnings(self) -> tuple[Check, ...]:
         """What could not be read, or is of no known kind."""
         return self._warnings
@@ -53,7 +56,8 @@ class Index:
         found, unreadable = scan()
         allowed, disabled = (_listed(environ.get(name)) for name in ("MLVGM_PLUGINS", "MLVGM_DISABLE_PLUGINS"))
         absent = {*(allowed or ()), *(disabled or ())} - {canonical(entry.distribution) for entry in found}
-        strange = [entry for entry in found if entry.kind not in _ORDER]
+        known = (*_kinds(found), HOOKS)
+        strange = [entry for entry in found if entry.kind not in known]
         return cls(
             (
                 entry
@@ -75,24 +79,26 @@ class Index:
             ),
         )
 
-    def add(self, kind: str, name: str, component: Component) -> Entry:
+    def add(self, kind: str, name: str, component: Descriptor) -> Entry:
         """Offer a component of this process, without packaging.
 
         Raises:
             PluginError: the kind is unknown, or this process has already added the name.
         """
-        if kind not in KINDS:
-            raise unknown("kind of plugin", kind, KINDS, error=PluginError)
+        if kind not in self.kinds:
+            raise unknown("kind of plugin", kind, self.kinds, error=PluginError)
         if any((entry.kind, entry.name, entry.distribution) == (kind, name, IN_PROCESS) for entry in self._entries):
             raise PluginError(f"{kind}/{name} was added twice", hint="give the second one another name")
-        entry = Entry(kind, name, IN_PROCESS, "", component.factory, component=component)
+        target = component.factory if isinstance(component, Component) else component.summary
+        entry = Entry(kind, name, IN_PROCESS, "", target, component=component)
         self._entries.append(entry)
         return entry
 
     def entries(self, kind: str | None = None) -> tuple[Entry, ...]:
         """All entries, or those of one kind, in the order of kinds, then by name and distribution."""
         chosen = (entry for entry in self._entries if kind is None or entry.kind == kind)
-        return tuple(sorted(chosen, key=lambda entry: (_ORDER.index(entry.kind), entry.name, entry.distribution)))
+        order = (*self.kinds, HOOKS)
+        return tuple(sorted(chosen, key=lambda entry: (order.index(entry.kind), entry.name, entry.distribution)))
 
     def names(self, kind: str) -> tuple[str, ...]:
         """What users can type for ``kind``: plain names, or qualified ones where several distributions share a name."""
@@ -155,6 +161,11 @@ class Index:
         return (*self._warnings, *unspeakable, *self.duplicates(), *conflicts)
 
 
+def _kinds(entries: Iterable[Entry]) -> tuple[str, ...]:
+    brought = sorted({entry.name for entry in entries if entry.kind == "kinds"} - {*KINDS, HOOKS})
+    return (*KINDS, *brought)
+
+
 def _rivalry(name: str, providers: list[str]) -> str:
     if len(set(providers)) == 1:
         return f"stands twice among the entry points of {providers[0]}; its author has to rename one"
@@ -164,17 +175,6 @@ def _rivalry(name: str, providers: list[str]) -> str:
 def noun(kind: str) -> str:
     """One of a kind: ``"generators"`` → ``"generator"``."""
     return "policy" if kind == "policies" else kind.removesuffix("s")
-
-
-def option_group(kind: str, name: str) -> str:
-    """What the dotted options of a component begin with, as ``--set`` takes them.
-
-    >>> option_group("attacks", "fgsm"), option_group("datasets", "shapes"), option_group("checks", "control.null")
-    ('attack', 'data', 'check.control.null')
-    """
-    # Several checks run at once, so their options are told apart by name.
-    others = {"datasets": "data", "trainers": "train", "alphas": "method", "checks": f"check.{name}"}
-    return others.get(kind, noun(kind))
 
 
 def _listed(text: str | None) -> set[str] | None:

@@ -11,21 +11,22 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlvgm.errors import ConfigError, PluginError
-from mlvgm.others import guarded
-from mlvgm.plugins.descriptors import API_VERSION, Component
+from mlvgm.foreign.others import guarded
+from mlvgm.plugins.contracts import difference
+from mlvgm.plugins.describe import descriptor
+from mlvgm.plugins.descriptors import CommandComponent, Component, JobComponent
 from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.imports import SHOW_CAUSE, import_target
-from mlvgm.plugins.index import CORE, Index, noun, option_group
+from mlvgm.plugins.index import Index, noun
+from mlvgm.plugins.kinds import option_group, protocols
 from mlvgm.plugins.making import make
 from mlvgm.plugins.options import validate
 from mlvgm.plugins.reference import Reference, parse
-from mlvgm.plugins.wellformed import complaint
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
 # A kind that has an entry of this name takes ``package.module:attribute`` as a reference of its own.
 _IMPORT = "import"
 _IMPORTABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-
-
-class PluginWarning(UserWarning):
-    """A plugin works, with a limit the user should know."""
 
 
 @dataclass(frozen=True)
@@ -91,35 +88,7 @@ def component(kind: str, reference: str, *, index: Index | None = None) -> Resol
     named = parse(reference)
     entry = index.find(kind, Reference(_IMPORT) if _goes_to_import(index, kind, named) else named)
     argument = f"{named.name}:{named.argument}" if entry.name == _IMPORT != named.name else named.argument
-    return Resolved(entry, descriptor(entry), argument, named.options)
-
-
-def descriptor(entry: Entry) -> Component:
-    """The descriptor of an entry, checked to be one this core understands.
-
-    Raises:
-        PluginError: the distribution needs another core, the import fails, or what it finds is no usable descriptor.
-    """
-    unmet = entry.unmet(CORE)
-    if unmet:
-        raise PluginError(
-            f"plugin {entry} needs {unmet[0]}", hint=f"install matching versions of {CORE} and {entry.distribution}"
-        )
-    found = entry.component if entry.component is not None else import_target(entry, entry.target)
-    if not isinstance(found, Component):
-        raise PluginError(f"plugin {entry}: {entry.target} is a {type(found).__name__}, expected a Component")
-    wrong = complaint(found)
-    if wrong is not None:
-        raise PluginError(f"plugin {entry}: its descriptor {entry.target}: {wrong}")
-    if found.api[0] != API_VERSION[0]:
-        raise PluginError(
-            f"plugin {entry} is written against protocols {_dotted(found.api)}, this core has {_dotted(API_VERSION)}",
-            hint=f"install matching versions of {CORE} and {entry.distribution}",
-        )
-    if found.api[1] > API_VERSION[1]:
-        text = f"is written against newer protocols {_dotted(found.api)}; this core has {_dotted(API_VERSION)}"
-        warnings.warn(f"plugin {entry} {text}", PluginWarning, stacklevel=2)
-    return found
+    return Resolved(entry, descriptor(entry, Component), argument, named.options)
 
 
 def config_class(resolved: Resolved) -> type[BaseModel]:
@@ -243,7 +212,40 @@ def build(
 
 def built(resolved: Resolved, config: BaseModel, **parts: Any) -> Any:
     """What a component's factory makes of a checked configuration; see :func:`mlvgm.plugins.making.make`."""
-    return make(resolved.entry, resolved.component.factory, factory(resolved), config, parts)
+    made_of = protocols(resolved.entry.kind)
+    return make(resolved.entry, resolved.component.factory, factory(resolved), config, parts, protocols=made_of)
+
+
+def job(name: str, *, index: Index | None = None) -> Any:
+    """The job of that name, a :class:`mlvgm.protocols.job.Job`.
+
+    Raises:
+        PluginError: unknown, ambiguous, incompatible or broken.
+    """
+    entry = (Index.installed() if index is None else index).find("jobs", parse(name))
+    target = descriptor(entry, JobComponent).job
+    made = import_target(entry, target)
+    with guarded(lambda text: PluginError(f"plugin {entry}: {target} failed: {text}", hint=SHOW_CAUSE)):
+        made = made() if isinstance(made, type) else made
+        wrong = difference(made, protocols("jobs"))
+    if wrong is not None:
+        raise PluginError(f"plugin {entry}: {target} is {wrong}")
+    return made
+
+
+def command(entry: Entry) -> Callable[..., Any]:
+    """The Typer function of an entry of kind ``jobs`` or ``commands``.
+
+    Raises:
+        PluginError: its descriptor or the function does not load.
+    """
+    described: JobComponent | CommandComponent = (
+        descriptor(entry, JobComponent) if entry.kind == "jobs" else descriptor(entry, CommandComponent)
+    )
+    found: Callable[..., Any] = import_target(entry, described.command)
+    if not callable(found):
+        raise PluginError(f"plugin {entry}: {described.command} is a {type(found).__name__}, expected a function")
+    return found
 
 
 def hook_modules(index: Index, *, on_failure: Callable[[Entry, PluginError], None]) -> list[tuple[Entry, object]]:
@@ -265,7 +267,3 @@ def _goes_to_import(index: Index, kind: str, named: Reference) -> bool:
         return False
     # "tim:resnet18" is a slip for "timm:resnet18", not a module, unless there is one.
     return "." in named.name or importlib.util.find_spec(named.name) is not None
-
-
-def _dotted(api: tuple[int, int]) -> str:
-    return ".".join(map(str, api))

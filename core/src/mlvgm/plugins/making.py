@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlvgm.errors import PluginError
-from mlvgm.others import guarded
+from mlvgm.foreign.others import guarded
 from mlvgm.plugins.contracts import difference
 from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.imports import SHOW_CAUSE
 
 
-def make(entry: Entry, target: str, factory: Callable[..., Any], config: Any, parts: Mapping[str, Any]) -> Any:
+def make(
+    entry: Entry,
+    target: str,
+    factory: Callable[..., Any],
+    config: Any,
+    parts: Mapping[str, Any],
+    *,
+    protocols: Sequence[str],
+) -> Any:
     """What a factory makes, checked against the protocol of its kind. What it prints goes to stderr.
 
     Args:
@@ -22,6 +30,7 @@ def make(entry: Entry, target: str, factory: Callable[..., Any], config: Any, pa
         factory: called with ``config`` and those of ``parts`` that it declares.
         config: the checked configuration.
         parts: what the kind's factories may want; None stands for a part that is not there.
+        protocols: ``module:attribute`` of what it has to make.
 
     Raises:
         PluginError: the factory wants what it does not get, fails, or makes something else.
@@ -38,7 +47,7 @@ def make(entry: Entry, target: str, factory: Callable[..., Any], config: Any, pa
         )
     with guarded(lambda text: PluginError(f"{made_by} failed: {text}", hint=SHOW_CAUSE)):
         made = factory(config, **{name: there[name] for name in names})
-        wrong = difference(made, entry.kind)
+        wrong = difference(made, protocols)
     if wrong is not None:
         raise PluginError(f"{made_by} returned {wrong}")
     return made

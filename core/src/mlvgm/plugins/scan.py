@@ -6,7 +6,7 @@ import re
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from mlvgm.others import described
+from mlvgm.foreign.others import described
 from mlvgm.plugins.check import Check
 from mlvgm.plugins.entry import Entry, canonical
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import get_args
 
-from mlvgm.plugins.descriptors import Access, Component, Recipe, Weights
+from mlvgm.plugins.descriptors import Access, Component, Descriptor, KindComponent, Recipe, Weights
 
 _TARGET = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
 _RESOURCE = re.compile(r"\w+(\.\w+)*:[^:]+")
@@ -22,13 +22,30 @@ _CAPABILITIES: Mapping[str, type] = {
 }
 
 
-def complaint(component: Component) -> str | None:
+def complaint(component: Descriptor) -> str | None:
     """What is wrong with a descriptor, the first thing in words; None if it can be used.
 
     >>> complaint(Component(summary="", factory="my_module.build", config="my_module:Config"))
     "factory: expected 'module:attribute', got 'my_module.build'"
     """
-    return next(_complaints(component), None)
+    return next(_complaints(component) if isinstance(component, Component) else _short(component), None)
+
+
+def _short(component: Descriptor) -> Iterator[str]:
+    """Of a descriptor that has nothing but text and targets."""
+    texts = ("summary", "options") if isinstance(component, KindComponent) else ("summary", "epilog")
+    for name in texts:
+        yield from _expected(name, getattr(component, name), str, "text")
+    for name in ("job", "command", "protocol"):
+        target = getattr(component, name, None)
+        if target and not (isinstance(target, str) and _TARGET.fullmatch(target)):
+            yield f"{name}: expected 'module:attribute', got {target!r}"
+    yield from _version(component.api)
+
+
+def _version(api: object) -> Iterator[str]:
+    if not (isinstance(api, tuple) and len(api) == 2 and all(isinstance(number, int) for number in api)):
+        yield f"api: expected two whole numbers such as (1, 0), got {api!r}"
 
 
 def _complaints(component: Component) -> Iterator[str]:
@@ -40,9 +57,7 @@ def _complaints(component: Component) -> Iterator[str]:
         target = getattr(component, name)
         if target is not None and not _TARGET.fullmatch(target):
             yield f"{name}: expected 'module:attribute', got {target!r}"
-    api = component.api
-    if not (isinstance(api, tuple) and len(api) == 2 and all(isinstance(number, int) for number in api)):
-        yield f"api: expected two whole numbers such as (1, 0), got {api!r}"
+    yield from _version(component.api)
     yield from _capabilities(component.capabilities)
     for name, kind in (("weights", Weights), ("recipes", Recipe)):
         found = getattr(component, name)
@@ -58,6 +73,7 @@ def _complaints(component: Component) -> Iterator[str]:
     for recipe in component.recipes:
         yield from _expected("recipes: label", recipe.label, str, "text")
         yield from _expected(f"recipe '{recipe.label}': note", recipe.note, str, "text")
+        yield from _expected(f"recipe '{recipe.label}': job", recipe.job, str, "text")
         if not isinstance(recipe.options, Mapping) or not all(isinstance(key, str) for key in recipe.options):
             yield f"recipe '{recipe.label}': options: expected a mapping of dotted options, got {recipe.options!r}"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.noise import Keys
-    from mlvgm.target import Target
+    from mlvgm.protocols.target import Target
 
 Norm = Literal["Linf", "L2", "L1"]
 Gradient = Literal["auto", "exact", "bpda"]

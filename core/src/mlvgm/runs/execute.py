@@ -1,4 +1,4 @@
-"""Executing a purification run: units that have no record yet, each recorded as soon as it is finished."""
+"""Executing a run of any job: units that have no record yet, each recorded as soon as it is finished."""
 
 from __future__ import annotations
 
@@ -6,114 +6,150 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
 
-from mlvgm.errors import InputError, PluginError, Stopped
-from mlvgm.pipelines.purify import Unit, run_unit, summarise, units
-from mlvgm.pipelines.shards import shard_metadata
+from mlvgm.configuration.config import RunConfig
+from mlvgm.configuration.files import has_changed
+from mlvgm.errors import PluginError, Stopped
 from mlvgm.plugins.blame import blamed
 from mlvgm.plugins.hooks import Hooks
-from mlvgm.runs.build import Study
-from mlvgm.runs.config import PurifyConfig
-from mlvgm.runs.inputs import unit_configurations
+from mlvgm.protocols.job import Context, Job, Record, Result, Unit
 from mlvgm.runs.pace import Progress
-from mlvgm.runs.results import finished_units, results
 from mlvgm.runs.rundir import RunDirectory
+from mlvgm.runs.stored import finished
 from mlvgm.runs.work import at_work
 from mlvgm.runs.workers import Workers
 
+See = Callable[[Progress], None]
 
-def all_units(config: PurifyConfig, samples: tuple[int, ...]) -> list[Unit]:
-    """Every unit of a run, in the order they are done."""
-    attacked = config.attacked()
-    return [
-        unit
-        for attack in config.attacks
-        for unit in units({attack.label: attacked[attack.label]}, samples[: attack.limit], block=config.block)
-    ]
+
+def check_fits(job: Job[Any, Any], config: RunConfig, study: Any, done: Mapping[str, Record]) -> None:
+    """Refuse finished units that would not go with those that are left.
+
+    Raises:
+        InputError: there is one.
+    """
+    misfit = job.misfit(config, study, done)
+    if misfit:
+        raise has_changed(misfit, config.run)
 
 
 def execute(
-    study: Study,
-    config: PurifyConfig,
+    job: Job[Any, Any],
+    config: RunConfig,
+    study: Any,
     run: RunDirectory,
     *,
     hooks: Hooks,
     workers: Workers | None = None,
-    progress: Callable[[Progress], None] = lambda progress: None,
-) -> dict[str, Any]:
-    """Do what is not done yet and return the results as plain values (also written to ``metrics.json``).
+    progress: See = lambda progress: None,
+) -> Result:
+    """Do what is not done yet and return the result; its values are also written to ``metrics.json``.
 
-    Interrupted at any moment, calling it again ends with the same per-image decisions: a unit's outcome depends on the
-    configuration and its sample ids only, and a unit without a complete record is done anew.
+    Interrupted at any moment, calling it again ends with the same result: what a unit finds depends on the
+    configuration and the unit only, and one without a complete record is done anew.
 
     Args:
-        study: components of ``config``.
+        job: kind of study.
         config: resolved configuration.
+        study: what the job has loaded for it.
         run: where records go.
-        hooks: told about started and finished runs and units.
+        hooks: told about units by the process that did them, about the run by the first.
         workers: the processes that share the units; this one alone by default.
         progress: told what is going on.
 
     Raises:
-        InputError: records are of other samples than those the data have now.
+        InputError: records are not of this configuration.
         Stopped: SIGTERM or SIGHUP, a file could not be written, or a plugin failed; finished units are safe.
         PluginError: a plugin failed before a unit was finished.
     """
     torch.set_num_threads(config.threads)
     workers = workers or Workers()
-    everything = all_units(config, study.samples)
-    configurations = unit_configurations(config)
+
+    def tell(event: str, **arguments: Any) -> None:
+        if workers.leads:
+            hooks.tell(event, run=run, **arguments)
+
     try:
         with at_work(run, leads=workers.leads, go_on=f"`mlvgm runs resume {run.path}` goes on"):
             # What is left has to be agreed on: another worker may be recording already.
-            done = workers.agree(finished_units(run))
-            check_samples(everything, done)
-            todo = workers.share([unit for unit in everything if unit.name not in done])
-            hooks.tell("mlvgm_run_started", run=run, config=config)
-            whole = _whole(everything, done)
-            for number, unit in enumerate(todo):
-                now = Progress(todo, number, "attacking")
-                progress(now)
-                with naming_plugins(run):
-                    record, images = run_unit(
-                        unit,
-                        defence=study.defences[unit.label],
-                        attack=study.attacks[unit.attack],
-                        data=study.data,
-                        split=config.split,
-                        protocol=study.protocol,
-                        device=config.device,
-                        progress=partial(_say, progress, now),
-                        counts=now.counts,
-                    )
-                header = shard_metadata(record, seed=config.seed, split=config.split)
-                digest = run.write_images(unit.name, images, header)
-                run.append(record | {"configuration": configurations[unit.label, unit.attack], "shard": digest})
-                hooks.tell("mlvgm_unit_done", run=run, record=record)
-                done = {**done, unit.name: record} if workers.count == 1 else finished_units(run)
-                rows = [key for key in _whole(everything, done) if key not in whole]
-                whole += rows
-                of_rows = ([r for r in done.values() if (r["defence"], r["attack"]) == key] for key in rows)
-                progress(Progress(todo, number + 1, rows=tuple(map(summarise, of_rows))))
-            workers.wait()
-            result = results(config, finished_units(run))
+            done = workers.agree(finished(job, config, run))
+            check_fits(job, config, study, done)
+            tell("mlvgm_run_started", config=config)
+            while todo := [unit for unit in job.wave(config, study, done) if unit.name not in done]:
+                _do(
+                    job,
+                    config,
+                    study,
+                    run,
+                    workers.share(todo),
+                    done,
+                    hooks=hooks,
+                    alone=workers.count == 1,
+                    see=progress,
+                )
+                workers.wait()
+                done = workers.agree(finished(job, config, run))
+                lost = [unit.name for unit in todo if unit.name not in done]
+                if lost:
+                    text = f"unit '{lost[0]}' was another process's, which has not done it; finished units are safe"
+                    raise Stopped(text, hint=f"`mlvgm runs resume {run.path}` goes on")
+            result = job.result(config, done)
             if workers.leads:
-                run.write_json("metrics.json", result)
+                run.write_json("metrics.json", result.values)
     except (Stopped, KeyboardInterrupt):
         raise
     except BaseException as error:
-        hooks.tell("mlvgm_run_failed", run=run, error=error)
+        tell("mlvgm_run_failed", error=error)
         raise
-    hooks.tell("mlvgm_run_finished", run=run, result=result)
+    tell("mlvgm_run_finished", result=result.values)
     return result
 
 
+def _do(
+    job: Job[Any, Any],
+    config: RunConfig,
+    study: Any,
+    run: RunDirectory,
+    todo: list[Unit],
+    done: Mapping[str, Record],
+    *,
+    hooks: Hooks,
+    alone: bool,
+    see: See,
+) -> None:
+    """Do units one after the other and record each."""
+    for number, unit in enumerate(todo):
+        now = Progress(todo, number)
+
+        def say(words: str) -> None:
+            nonlocal now
+            now = replace(now, words=words)
+            see(now)
+
+        def watch(effort: Callable[[], int]) -> None:
+            nonlocal now
+            now = replace(now, effort=effort)
+            see(now)
+
+        see(now)
+        with _naming_plugins(run):
+            outcome = job.run(unit, config, study, Context(say, watch, run.path))
+        record = {**outcome.record, "unit": unit.name}
+        if unit.configuration:
+            record["configuration"] = unit.configuration
+        if outcome.tensors:
+            record["shard"] = run.write_images(unit.name, outcome.tensors, outcome.metadata)
+        run.append(record)
+        hooks.tell("mlvgm_unit_done", run=run, record=record)
+        done = {**done, unit.name: record} if alone else finished(job, config, run)
+        see(Progress(todo, number + 1, news=job.news(config, study, done, unit)))
+
+
 @contextmanager
-def naming_plugins(run: RunDirectory) -> Iterator[None]:
+def _naming_plugins(run: RunDirectory) -> Iterator[None]:
     """Turn what a plugin's code raises inside into an error that names it; what it prints goes to stderr.
 
     Raises:
@@ -131,29 +167,3 @@ def naming_plugins(run: RunDirectory) -> Iterator[None]:
             raise blame from (None if blame is error else error)
         text = f"{blame.message}; finished units are safe"
         raise Stopped(text, hint=f"`mlvgm runs resume {run.path}` goes on once it is mended") from error
-
-
-def _say(progress: Callable[[Progress], None], now: Progress, message: str) -> None:
-    progress(replace(now, message=message))
-
-
-def _whole(everything: list[Unit], done: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Each (defence, attack) whose units are all done."""
-    open_ = {(unit.label, unit.attack) for unit in everything if unit.name not in done}
-    return [key for key in dict.fromkeys((unit.label, unit.attack) for unit in everything) if key not in open_]
-
-
-def check_samples(everything: list[Unit], done: dict[str, dict[str, Any]]) -> None:
-    """Refuse records of other samples than the units of a run have now.
-
-    Raises:
-        InputError: there is one.
-    """
-    expected = {unit.name: list(unit.samples) for unit in everything}
-    for name, record in done.items():
-        if record["samples"] != expected.get(name):
-            raise InputError(
-                f"record '{name}' is not of the samples this run has now",
-                hint="data or configuration have changed since it began; start a new run. One grows by whole units of "
-                "`block` images only",
-            )

@@ -7,11 +7,8 @@ from pathlib import Path
 
 from mlvgm.errors import InputError, MlvgmError
 from mlvgm.files import reason
-from mlvgm.pipelines.recorded import problem_of
-from mlvgm.runs.config import load_config
-from mlvgm.runs.metrics import in_short
 from mlvgm.runs.rundir import RunDirectory
-from mlvgm.runs.settings import from_file
+from mlvgm.runs.stored import job_name, read_config
 
 
 @dataclass(frozen=True)
@@ -23,8 +20,7 @@ class Listed:
         begun: when, as ``YYYY-MM-DD HH:MM`` UTC; empty if unknown.
         state: of :attr:`RunDirectory.state`; ``damaged``, or ``never began`` for what a killed start has left.
         units: how many are finished.
-        clean: clean accuracy of the first row of a finished run.
-        robust: its lowest robust accuracy over attacks.
+        headline: the result of a finished run in a few words.
         command: what was typed, or what kind of run it is if that is unknown.
         problem: what is damaged, or what to do; empty if nothing.
     """
@@ -33,8 +29,7 @@ class Listed:
     begun: str = ""
     state: str = "damaged"
     units: int = 0
-    clean: float | None = None
-    robust: float | None = None
+    headline: str = ""
     command: str = ""
     problem: str = ""
 
@@ -83,15 +78,8 @@ def listed(path: Path) -> Listed | None:
 
 
 def _kind(run: RunDirectory) -> dict[str, object]:
-    kind = _kind_of(run)
-    if kind == "purify":
-        load_config(run.config)
-    return {"command": f"mlvgm run {kind} …"}
-
-
-def _kind_of(run: RunDirectory) -> str:
-    settings = from_file(run.config)
-    return str(settings["run"].value) if "run" in settings else "purify"
+    read_config(run)
+    return {"command": f"mlvgm run {job_name(run)} …"}
 
 
 def _start(run: RunDirectory) -> dict[str, object]:
@@ -103,7 +91,8 @@ def _start(run: RunDirectory) -> dict[str, object]:
 
 
 def _units(run: RunDirectory) -> dict[str, object]:
-    return {"units": len(run.finished(problem=problem_of) if _kind_of(run) == "purify" else run.finished())}
+    job, _ = read_config(run)
+    return {"units": len(run.finished(problem=job.problem))}
 
 
 def _state(run: RunDirectory) -> dict[str, object]:
@@ -113,8 +102,8 @@ def _state(run: RunDirectory) -> dict[str, object]:
 def _result(run: RunDirectory) -> dict[str, object]:
     if run.state != "finished":
         return {}
+    job, _ = read_config(run)
     try:
-        short = in_short(run.read_json("metrics.json"))
+        return {"headline": job.headline(run.read_json("metrics.json"))}
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         raise InputError(f"'{run.path / 'metrics.json'}' is damaged") from None
-    return {} if short is None else {"clean": short[0], "robust": short[1]}

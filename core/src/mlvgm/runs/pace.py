@@ -1,15 +1,19 @@
-"""How far a run is and how long it will take: learnt from units that are done, by what each of them spends."""
+"""How far a run is and how long it will take: learnt from units that are done, by what those alike have spent."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from mlvgm.pipelines.purify import RowResult, Unit
-from mlvgm.target import Counts
+from mlvgm.protocols.job import Unit
 
 _NEARLY = 0.99
+
+
+def no_effort() -> int:
+    """For units that do not tell what they spend."""
+    return 0
 
 
 @dataclass(frozen=True)
@@ -19,29 +23,29 @@ class Progress:
     Args:
         todo: units of this process, in the order they are done.
         done: how many of them are done.
-        message: what the attack says.
-        counts: what it has spent on the unit at work; goes on counting.
-        rows: figures of each defence under an attack whose last unit has just been done.
+        words: what the unit at work says.
+        effort: what it has spent; goes on counting.
+        news: what has become known with the last unit.
     """
 
     todo: Sequence[Unit]
     done: int
-    message: str = ""
-    counts: Counts = field(default_factory=Counts)
-    rows: tuple[RowResult, ...] = ()
+    words: str = ""
+    effort: Callable[[], int] = no_effort
+    news: str = ""
 
 
 @dataclass
-class _Kind:
-    """What units of one defence under one attack have taken."""
+class _Alike:
+    """What units alike have taken."""
 
-    images: int = 0
+    size: int = 0
     seconds: float = 0.0
-    passes: int = 0
+    effort: int = 0
 
 
 class Pace:
-    """Time that is left, from the units done so far; a defence that has not begun is taken to be like the others.
+    """Time that is left, from the units done so far; units unlike all that are done are taken to be like the others.
 
     Args:
         clock: seconds.
@@ -49,7 +53,7 @@ class Pace:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._kinds: dict[tuple[str, str], _Kind] = {}
+        self._known: dict[str, _Alike] = {}
         self.progress: Progress | None = None
         self._begun = clock()
 
@@ -58,11 +62,11 @@ class Pace:
         before, now = self.progress, self._clock()
         if before is not None and progress.done > before.done:
             unit = before.todo[before.done]
-            kind = self._kinds.setdefault((unit.label, unit.attack), _Kind())
-            kind.images += len(unit.samples)
-            kind.seconds += now - self._begun
-            kind.passes += before.counts.forwards + before.counts.backwards
-        if before is None or progress.done > before.done:
+            alike = self._known.setdefault(unit.like, _Alike())
+            alike.size += unit.size
+            alike.seconds += now - self._begun
+            alike.effort += before.effort()
+        if before is None or progress.done > before.done or progress.todo is not before.todo:
             self._begun = now
         self.progress = progress
 
@@ -73,17 +77,16 @@ class Pace:
         if progress is None or progress.done >= len(progress.todo):
             return 0.0
         unit = progress.todo[progress.done]
-        kind = self._kinds.get((unit.label, unit.attack))
-        if kind is None or not kind.passes:
+        alike = self._known.get(unit.like)
+        if alike is None or not alike.effort:
             return 0.0
-        spent = progress.counts.forwards + progress.counts.backwards
-        return min(spent / (kind.passes * len(unit.samples) / kind.images), _NEARLY)
+        return min(progress.effort() / (alike.effort * unit.size / alike.size), _NEARLY)
 
     @property
     def left(self) -> float | None:
         """Seconds that are left; None while no unit is done."""
         progress = self.progress
-        if progress is None or not self._kinds:
+        if progress is None or not self._known:
             return None
         remaining = progress.todo[progress.done :]
         if not remaining:
@@ -93,7 +96,8 @@ class Pace:
         return sum(others) + (first * (1 - fraction) if fraction else max(first - gone, 0.0))
 
     def _expected(self, unit: Unit) -> float:
-        own = self._kinds.get((unit.label, unit.attack))
-        alike = [kind for (_, attack), kind in self._kinds.items() if attack == unit.attack]
-        known = [own] if own is not None else alike or list(self._kinds.values())
-        return len(unit.samples) * sum(kind.seconds for kind in known) / sum(kind.images for kind in known)
+        own = self._known.get(unit.like)
+        # "attack/defence" is like "attack/another defence" if nothing of its own is known.
+        near = [alike for like, alike in self._known.items() if like.split("/")[0] == unit.like.split("/")[0]]
+        known = [own] if own is not None else near or list(self._known.values())
+        return unit.size * sum(alike.seconds for alike in known) / sum(alike.size for alike in known)

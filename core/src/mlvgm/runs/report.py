@@ -6,30 +6,25 @@ import base64
 import importlib.util
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.files import check_writable, write_bytes, write_text
-from mlvgm.runs.config import PurifyConfig
-from mlvgm.runs.plan import small_print
-from mlvgm.runs.png import as_png
-from mlvgm.runs.report_tables import TextTable, markdown, tables
-from mlvgm.runs.results import finished_units
+from mlvgm.pictures import Picture, as_png
+from mlvgm.protocols.job import Job, Section, Source
 from mlvgm.runs.rundir import RunDirectory
-from mlvgm.runs.sections import Section, Source, make_sections
-
-if TYPE_CHECKING:
-    from mlvgm.runs.report_charts import Picture
+from mlvgm.runs.stored import Stored, finished
+from mlvgm.tables import markdown
 
 _NEEDS = ("matplotlib", "jinja2")
 
 
 @dataclass(frozen=True)
 class Image:
-    """A finished :class:`~mlvgm.runs.report_charts.Picture`."""
+    """A finished :class:`~mlvgm.pictures.Picture`."""
 
     name: str
     alt: str
@@ -43,16 +38,10 @@ class Image:
 
 @dataclass(frozen=True)
 class Part:
-    """A section with its tables and figures, ready to be shown, and what is wrong with the files they are made from."""
+    """A section with its figures, ready to be shown."""
 
     section: Section
-    tables: tuple[TextTable, ...]
     images: tuple[Image, ...]
-    problems: tuple[str, ...] = ()
-
-    def notes(self) -> list[tuple[str, str]]:
-        """What must be said of each defence wherever its figures appear."""
-        return list(dict.fromkeys((row.label, note) for row, note in self.section.rows if note))
 
 
 def check_report_installed() -> None:
@@ -61,42 +50,58 @@ def check_report_installed() -> None:
     Raises:
         ConfigError: matplotlib or jinja2 is not installed.
     """
-    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+    missing = _missing()
     if missing:
         raise ConfigError(f"reports need {' and '.join(missing)}", hint='pip install "mlvgm-core[report]"')
 
 
-def write_report(run: RunDirectory, config: PurifyConfig, result: Mapping[str, Any]) -> Path | None:
+def _missing() -> list[str]:
+    return [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+
+
+def write_report(job: Job[Any, Any], run: RunDirectory, config: Any) -> Path | None:
     """Write ``report.html`` and the folder ``figures`` into a run.
 
     Args:
+        job: kind of study.
         run: where to.
         config: of the run.
-        result: what :func:`mlvgm.runs.results.results` gave; without rows there is nothing to report.
 
     Returns:
-        the page, or None where the extra ``mlvgm-core[report]`` is not installed.
+        the page, or None where the extra ``mlvgm-core[report]`` is not installed or there is nothing to report.
     """
-    if not result["rows"] or any(importlib.util.find_spec(name) is None for name in _NEEDS):
+    records = finished(job, config, run)
+    if not records or _missing():
         return None
-    parts = make_parts([Source(run, config, finished_units(run), run.state)])
+    parts = make_parts([Stored(run, job, config, records)])
     page = run.path / "report.html"
     write_text(page, html_page(parts))
     write_figures(run.path / "figures", parts)
     return page
 
 
-def make_parts(sources: Sequence[Source]) -> list[Part]:
-    """Tables and figures of runs, merged where they are on the same images."""
-    from mlvgm.runs.report_charts import charts
-    from mlvgm.runs.report_images import panels
+def make_parts(runs: Sequence[Stored]) -> list[Part]:
+    """The sections of runs, those of one job together, in the order of their first runs.
 
+    Raises:
+        InputError: a run has no finished unit.
+    """
+    for one in runs:
+        if not one.records:
+            path = one.run.path
+            raise InputError(f"run '{path}' has no finished unit yet", hint=f"`mlvgm runs resume {path}` goes on")
+    of_jobs: dict[str, list[Stored]] = {}
+    for one in runs:
+        of_jobs.setdefault(one.config.run, []).append(one)
+    sections: list[Section] = []
+    for several in of_jobs.values():
+        sources = [Source(one.run, one.config, one.records, one.run.state) for one in several]
+        sections += several[0].job.sections(sources)
     parts = []
-    for number, section in enumerate(make_sections(sources), start=1):
+    for number, section in enumerate(sections, start=1):
         mark = "" if number == 1 else f"section-{number}-"
-        shown, problems = panels(section)
-        images = tuple(_image(picture, mark) for picture in (*charts(section), *shown))
-        parts.append(Part(section, tuple(tables(section)), images, _at_most(problems)))
+        images = tuple(_image(picture, mark) for picture in section.pictures)
+        parts.append(Part(replace(section, problems=_at_most(section.problems)), images))
     return parts
 
 
@@ -158,12 +163,15 @@ def markdown_tables(parts: Sequence[Part]) -> str:
     for part in parts:
         section = part.section
         blocks.append(f"## {section.title}\n")
-        blocks += [f"**{text}**\n" for text in _warnings(part)]
-        blocks += [markdown(table, level=3) for table in part.tables]
-        notes = part.notes()
-        if notes:
-            blocks.append("\n".join(f"* {label}: {note}" for label, note in notes) + "\n")
+        blocks += [f"**{text}**\n" for text in _warnings(section)]
+        blocks += [markdown(table, level=3) for table in section.tables]
+        if section.notes:
+            blocks.append("\n".join(f"* {_note(label, note)}" for label, note in section.notes) + "\n")
     return "\n".join(blocks)
+
+
+def _note(label: str, note: str) -> str:
+    return f"{label}: {note}" if label else note
 
 
 def html_page(parts: Sequence[Part]) -> str:
@@ -173,14 +181,14 @@ def html_page(parts: Sequence[Part]) -> str:
     templates = Environment(loader=PackageLoader("mlvgm.runs", ""), autoescape=True, undefined=StrictUndefined)
     return templates.get_template("report.html.jinja").render(
         title=parts[0].section.title if len(parts) == 1 else f"{len(parts)} groups of runs",
-        cautions=_cautions(parts),
+        cautions=[text for part in parts for text in part.section.cautions],
         parts=[
             {
                 "title": part.section.title,
-                "warnings": _warnings(part),
-                "tables": part.tables,
+                "warnings": _warnings(part.section),
+                "tables": part.section.tables,
                 "images": part.images,
-                "notes": part.notes(),
+                "notes": part.section.notes,
                 "runs": [_run(source) for source in part.section.sources],
             }
             for part in parts
@@ -188,28 +196,14 @@ def html_page(parts: Sequence[Part]) -> str:
     )
 
 
-def _cautions(parts: Sequence[Part]) -> list[str]:
-    """The small print of every run, which stands first; named where there are several runs."""
-    sources = [source for part in parts for source in part.section.sources]
-    said = {source.name: small_print(source.config, len(source.labels())) for source in sources}
-    return [f"{name}: {text}" if len(sources) > 1 else text for name, text in said.items() if text]
-
-
-def _warnings(part: Part) -> list[str]:
-    damaged = [f"Images left out, {problem}." for problem in part.problems]
-    return [*_remark(part.section), *_unfinished(part.section), *damaged]
-
-
-def _remark(section: Section) -> list[str]:
-    return [f"Stands apart: {section.remark}."] if section.remark else []
-
-
-def _unfinished(section: Section) -> list[str]:
-    return [
+def _warnings(section: Section) -> list[str]:
+    remark = [f"Stands apart: {section.remark}."] if section.remark else []
+    unfinished = [
         f"Run '{source.name}' is not finished ({source.state}): figures are of {len(source.records)} finished units."
         for source in section.sources
         if not source.finished
     ]
+    return [*remark, *unfinished, *(f"Images left out, {problem}." for problem in section.problems)]
 
 
 def _run(source: Source) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext, suppress
 
 from mlvgm.errors import Interruption, Stopped
 from mlvgm.files import remove_unfinished
-from mlvgm.others import BadAnswer
+from mlvgm.foreign.others import BadAnswer
 from mlvgm.runs.lock import locked
 from mlvgm.runs.rundir import RunDirectory, State
 

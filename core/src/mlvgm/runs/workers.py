@@ -1,4 +1,4 @@
-"""Workers: the processes that ``torchrun`` starts of one command, which share its units of work.
+"""Workers: the processes of one command, started by it or by ``torchrun``, which share its units of work.
 
 Decisions do not depend on their number, for a unit's outcome depends on its configuration and sample ids only.
 """
@@ -6,19 +6,27 @@ Decisions do not depend on their number, for a unit's outcome depends on its con
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from mlvgm.errors import ConfigError
+from mlvgm.errors import ConfigError, Stopped
 
 # All have started before one of them waits for the others; later one may wait as long as their units take.
 _ASSEMBLY = timedelta(seconds=40)
 _PATIENCE = timedelta(days=30)
 _POLL_SECONDS = 0.1
+_GO_ON = "finished units are safe; `mlvgm runs resume` goes on"
+_MAIN = "from mlvgm.cli.main import main; main()"
+
+
+def _nobody() -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -28,10 +36,12 @@ class Workers:
     Args:
         rank: number of this process; 0 makes the run directory and writes the results.
         count: how many processes there are.
+        alive: raises if another is known to have ended.
     """
 
     rank: int = 0
     count: int = 1
+    alive: Callable[[], None] = field(default=_nobody, repr=False, compare=False)
 
     @property
     def leads(self) -> bool:
@@ -52,7 +62,8 @@ class Workers:
         import torch.distributed as dist
 
         box = [value]
-        dist.broadcast_object_list(box, src=0)
+        with _together():
+            dist.broadcast_object_list(box, src=0)
         return box[0]
 
     def wait(self) -> None:
@@ -61,9 +72,69 @@ class Workers:
             return
         import torch.distributed as dist
 
-        work = dist.barrier(async_op=True)
-        while not work.is_completed():
-            time.sleep(_POLL_SECONDS)
+        with _together():
+            work = dist.barrier(async_op=True)
+            while not work.is_completed():
+                self.alive()
+                time.sleep(_POLL_SECONDS)
+            work.wait()
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """Turn the loss of another process into an error that says so."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise Stopped("another process of this run has ended; finished units are safe", hint=_GO_ON) from error
+
+
+@contextmanager
+def helped(environ: Mapping[str, str], count: int, arguments: Sequence[str]) -> Iterator[Workers]:
+    """This process with ``count`` - 1 others that it starts, which do the same command; else as :func:`joined`.
+
+    Args:
+        environ: the process's environment.
+        count: how many processes are to share the work; 1 starts none.
+        arguments: of the command, after the program's name.
+
+    Raises:
+        ConfigError: they do not meet.
+        Stopped: one has ended before its work was done.
+    """
+    if count == 1:
+        with joined(environ) as workers:
+            yield workers
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", _MAIN, *arguments],
+            env={**environ, **meeting, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        for rank in range(1, count)
+    ]
+
+    def alive() -> None:
+        for rank, other in enumerate(others, start=1):
+            if other.poll() not in (None, 0):
+                raise Stopped(f"worker {rank} has ended with exit code {other.returncode}", hint=_GO_ON)
+
+    try:
+        with joined({**environ, **meeting, "RANK": "0"}) as workers:
+            yield replace(workers, alive=alive)
+        for other in others:
+            other.wait()
+    finally:
+        for other in others:
+            if other.poll() is None:
+                other.terminate()
+        for other in others:
+            other.wait()
 
 
 def announced(environ: Mapping[str, str]) -> Workers:

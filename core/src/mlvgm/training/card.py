@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
+from mlvgm.configuration.settings import flatten
 from mlvgm.files import write_text
 from mlvgm.protocols.train import Made
-from mlvgm.runs.settings import flatten
 from mlvgm.training.session import Session
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
+from mlvgm.configuration.settings import flatten
 from mlvgm.protocols.data import Dataset
 from mlvgm.reading import read
-from mlvgm.runs.settings import flatten
 from mlvgm.training.session import Session
 
 # Images by which a data set is known again.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlvgm.files import append_line, write_bytes, write_text
-from mlvgm.runs.png import as_png
+from mlvgm.pictures import as_png
 
 NAME, FIGURE = "metrics.jsonl", "metrics.png"
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlvgm.errors import ConfigError, PluginError, unknown
-from mlvgm.plugins.descriptors import KINDS
+from mlvgm.plugins.describe import descriptor
+from mlvgm.plugins.descriptors import KINDS, Component
 from mlvgm.plugins.index import Index, noun
-from mlvgm.plugins.load import Resolved, component, config_class, configured, descriptor, presets
+from mlvgm.plugins.load import Resolved, component, config_class, configured, presets
 
 if TYPE_CHECKING:
     from mlvgm.training.config import TrainingConfig
@@ -91,5 +92,5 @@ def _known(kind: str) -> dict[str, str]:
     for entry in index.entries():
         if noun(entry.kind) == kind and entry.kind in KINDS:
             with suppress(PluginError):  # a broken plugin keeps nobody from training another's component
-                known |= {entry.name: own} if (own := descriptor(entry).trainer) else {}
+                known |= {entry.name: own} if (own := descriptor(entry, Component).trainer) else {}
     return dict(sorted(known.items()))

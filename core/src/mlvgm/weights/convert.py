@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mlvgm.errors import InputError, MlvgmError, PluginError
+from mlvgm.plugins.describe import PluginWarning, descriptor
+from mlvgm.plugins.descriptors import Component
 from mlvgm.plugins.index import Index
-from mlvgm.plugins.load import PluginWarning, Resolved, component, converter, descriptor
+from mlvgm.plugins.load import Resolved, component, converter
 from mlvgm.weights.container import Container, Converted, read_container
 from mlvgm.weights.file import WeightsFile, check_finite, write_weights
 from mlvgm.weights.load import Converter, converted
@@ -135,7 +137,7 @@ def _converters(index: Index) -> Iterator[tuple[str, Converter]]:
     """The generators that convert, by the name a user would type; one that does not load is told and skipped."""
     for name, entry in zip(index.names("generators"), index.entries("generators"), strict=True):
         try:
-            resolved = Resolved(entry, descriptor(entry))
+            resolved = Resolved(entry, descriptor(entry, Component))
             if resolved.component.converter is not None:
                 yield name, converter(resolved)
         except PluginError as error:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mlvgm.errors import InputError, PluginError
-from mlvgm.plugins.descriptors import Weights
+from mlvgm.plugins.describe import descriptor
+from mlvgm.plugins.descriptors import Component, Weights
 from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.index import HOOKS, Index
-from mlvgm.plugins.load import descriptor
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def all_shipped(index: Index) -> list[Shipped]:
         if entry.kind == HOOKS:
             continue
         try:
-            component = descriptor(entry)
+            component = descriptor(entry, Component)
         except PluginError:
             continue
         found += [Shipped(entry, weights) for weights in component.weights]

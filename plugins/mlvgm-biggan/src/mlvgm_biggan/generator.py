@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from mlvgm.errors import ConfigError, InputError
+from mlvgm.foreign.given import check_classes
 from mlvgm.generators import Network, NetworkGenerator
-from mlvgm.given import check_classes
 from mlvgm.noise import Keys, uniform
 
 

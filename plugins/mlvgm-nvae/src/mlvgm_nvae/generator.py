@@ -9,8 +9,8 @@ from typing import Literal
 from torch import Tensor
 
 from mlvgm.errors import ConfigError, InputError, unknown
+from mlvgm.foreign.given import check_batch
 from mlvgm.generators import NetworkGenerator
-from mlvgm.given import check_batch
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise, uniform
 from mlvgm.protocols.generator import NuisanceSpec

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mlvgm.defence import Defence
 from mlvgm.noise import Keys
 from mlvgm_robust.attacks.hyperplane import to_hyperplane
+from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.published.apgd import checkpoints
 from mlvgm_robust.published.config import CE_BOUNDS, DLR_BOUNDS
 from mlvgm_robust.published.tasks import TASKS

@@ -1,9 +1,26 @@
-"""Attacks and purifiers for mlvgm: descriptors only, nothing heavy is imported here.
+"""Robustness: attacks, purifiers, and what says how much a defence defends.
 
-For Python:
-    wrap             a defence of any ``nn.Module``, for ``mlvgm.run_attack`` and audits
+Importing it is cheap; torch loads with the first name that needs it.
 
-The components have names: ``mlvgm.load("attacks/apgd-ce")``, ``mlvgm plugins list``.
+Defend, attack, judge:
+    Defence          a classifier behind a purifier, deciding by a vote of several draws; ``defence(images)``
+    run_attack       attack a defence, check what comes back, score it on noise nobody has selected on
+    Protocol         how an attack is run and scored: draws, seed, gradients
+    Attacked         what ``run_attack`` returns: decisions, images, sizes of perturbations, effort
+    Target           what an attack sees of a defence: logits and gradients over fresh draws
+    wrap             a defence of any ``nn.Module``, for ``run_attack`` and audits
+
+``mlvgm_robust.audit.verdict.audit`` asks whether a robust accuracy can be believed. Components have names:
+``mlvgm.load("attacks/apgd-ce")``, ``mlvgm plugins list``.
+
+Example:
+    >>> import mlvgm, mlvgm_robust
+    >>> data = mlvgm.load("datasets/fashion-mnist")
+    >>> classifier = mlvgm.load("classifiers/fashion-cnn", data=data.info)
+    >>> defence = mlvgm_robust.Defence(classifier)
+    >>> images, labels = data.batch("test", range(8))
+    >>> defence(images).shape
+    torch.Size([8, 10])
 """
 
 from __future__ import annotations
@@ -14,11 +31,23 @@ from mlvgm.lazy import lazily
 from mlvgm.plugins.descriptors import Component, Weights
 
 if TYPE_CHECKING:
+    from mlvgm_robust.evaluation.defence import Defence
+    from mlvgm_robust.evaluation.harness import Attacked, Protocol, run_attack
+    from mlvgm_robust.evaluation.target import Target
     from mlvgm_robust.wrapping import wrap
 
-__all__ = ["wrap"]
+_HOMES = {
+    "Attacked": "mlvgm_robust.evaluation.harness",
+    "Defence": "mlvgm_robust.evaluation.defence",
+    "Protocol": "mlvgm_robust.evaluation.harness",
+    "Target": "mlvgm_robust.evaluation.target",
+    "run_attack": "mlvgm_robust.evaluation.harness",
+    "wrap": "mlvgm_robust.wrapping",
+}
 
-__getattr__, __dir__ = lazily(__name__, {"wrap": "mlvgm_robust.wrapping"})
+__all__ = ["Attacked", "Defence", "Protocol", "Target", "run_attack", "wrap"]
+
+__getattr__, __dir__ = lazily(__name__, _HOMES)
 
 mlvgm_purifier = Component(
     summary="blur, L2 noise, encode, replace fine latents by prior draws, decode (arXiv 2412.03453)",

@@ -8,15 +8,15 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from mlvgm.attribute import evaluating
-from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError, InputError
-from mlvgm.given import check_images
-from mlvgm.module_classifier import ModuleClassifier
-from mlvgm.nature import Nature, nature_of
+from mlvgm.foreign.attribute import evaluating
+from mlvgm.foreign.given import check_images
+from mlvgm.foreign.module_classifier import ModuleClassifier
+from mlvgm.foreign.nature import Nature, nature_of
+from mlvgm.foreign.others import answer
+from mlvgm.foreign.seeded import drawn
 from mlvgm.noise import Keys
-from mlvgm.others import answer
-from mlvgm.seeded import drawn
+from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.none import draws_per_image
 
 # Right for any module: a call for every draw, seeded whether it needs that or not.
@@ -89,7 +89,7 @@ def wrap(
     purifier: nn.Module | None = None,
     votes: int = 1,
 ) -> Defence:
-    """A defence of plain modules, for :func:`mlvgm.run_attack` and the audit.
+    """A defence of plain modules, for :func:`mlvgm_robust.run_attack` and the audit.
 
     Modules are put into evaluation mode and frozen, in place. With ``images`` they are tried: randomness is found,
     whether rows of a call share it, and whether gradients lead back; what cannot be judged is refused. Without, they
@@ -105,7 +105,8 @@ def wrap(
 
     Raises:
         ConfigError: neither ``classes`` nor ``images``, fewer than two classes or one vote, or probabilities.
-        InputError: no ``nn.Module``, or it does not answer images as it must; see :func:`mlvgm.nature.nature_of`.
+        InputError: no ``nn.Module``, or it does not answer images as it must; see
+            :func:`mlvgm.foreign.nature.nature_of`.
 
     Example:
         >>> import mlvgm, mlvgm_robust
@@ -115,7 +116,7 @@ def wrap(
         >>> defence.stochastic, defence(images).shape
         (False, torch.Size([4, 3]))
         >>> attack = mlvgm.load("attacks/fgsm", norm="Linf", eps=0.1)
-        >>> mlvgm.run_attack(defence, attack, images, labels).robust.right.shape
+        >>> mlvgm_robust.run_attack(defence, attack, images, labels).robust.right.shape
         torch.Size([4])
     """
     for what, number, least in (("votes", votes, 1), ("classes", 2 if classes is None else classes, 2)):

@@ -17,7 +17,7 @@ from mlvgm_robust.attacks.square import Square
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from mlvgm_robust.attacks.rivals import likeliest_rivals
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 # How near a start may come to 0 and 1, where x(w) has no slope.
 _EDGE = 1e-6

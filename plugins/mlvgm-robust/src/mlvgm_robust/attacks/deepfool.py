@@ -17,8 +17,8 @@ from mlvgm_robust.attacks.rivals import likeliest_rivals
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
     from mlvgm_robust.attacks.incumbents import Incumbents
+    from mlvgm_robust.evaluation.target import Target
 
 _TINY = 1e-12
 # The authors' code goes this much farther than the linearised boundary, whatever the distance.

@@ -13,7 +13,7 @@ from mlvgm_robust.attacks.losses import cross_entropy, targeted_cross_entropy
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mlvgm_robust.attacks.rivals import likeliest_rivals
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 _TINY = 1e-12
 _STEPS = 50  # after which another start gains more than further steps

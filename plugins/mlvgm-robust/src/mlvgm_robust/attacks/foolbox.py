@@ -14,7 +14,7 @@ from mlvgm_robust.attacks.foreign import Deployed, check_options, library, searc
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 
 @dataclass(frozen=True)

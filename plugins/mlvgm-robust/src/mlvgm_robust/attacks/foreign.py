@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 from torch import nn
 
-from mlvgm.admissible import check_candidates
 from mlvgm.errors import ConfigError, MlvgmError, PluginError, unknown
 from mlvgm.noise import uniform
 from mlvgm.protocols.attack import AttackContext, AttackInfo
 from mlvgm_robust.attacks.geometry import project
+from mlvgm_robust.evaluation.admissible import check_candidates
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 MENDED = "mended"
 _WORDS: Mapping[type, str] = {

@@ -10,20 +10,20 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 
 def gradients(
     target: Target, images: Tensor, losses: Callable[..., Tensor], *arguments: Tensor, draws: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Like :meth:`mlvgm.target.Target.gradient`, for ``k`` losses an image.
+    """Like :meth:`mlvgm_robust.evaluation.target.Target.gradient`, for ``k`` losses an image.
 
     Args:
         target: bound to these images.
         images: (B, C, H, W) in [0, 1].
         losses: ``losses(logits (n, K), *arguments) -> (n, k)``.
         arguments: tensors with one row an image.
-        draws: fresh draws, which :meth:`mlvgm.target.Target.objective` combines.
+        draws: fresh draws, which :meth:`mlvgm_robust.evaluation.target.Target.objective` combines.
 
     Returns:
         losses (B, k), gradients (B, k, C, H, W), logits (B, draws, K), all detached. Blocks of images keep within the

@@ -17,7 +17,7 @@ from mlvgm_robust.attacks.latents import KeptLatents, steer
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.protocols.attack import AttackContext
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 _OFFERS = 4
 

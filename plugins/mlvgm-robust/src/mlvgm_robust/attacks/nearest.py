@@ -14,7 +14,7 @@ from mlvgm_robust.attacks.incumbents import Incumbents
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 # A success whose margin is within rounding would come and go with the size of the batch. Sums are rounded in proportion
 # to what they add up, of which the logits' spread is a measure, and the logits themselves to a place of their own size.

@@ -17,8 +17,8 @@ from mlvgm_robust.attacks.foreign import Deployed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
     from mlvgm_robust.attacks.autoattack import AutoAttackConfig
+    from mlvgm_robust.evaluation.target import Target
 
 _FEWEST_CLASSES = 4
 

@@ -15,7 +15,7 @@ from mlvgm_robust.attacks.torchattacks_config import TorchattacksConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlvgm.errors import ConfigError
-from mlvgm.harness import transferred
 from mlvgm.plugins.load import build as build_component
 from mlvgm.plugins.load import component, preset
 from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo
 from mlvgm_robust.attacks.config import TransferConfig
+from mlvgm_robust.evaluation.harness import transferred
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.protocols.classifier import Classifier
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Transfer:
     """Runs ``attack`` on the classifier alone, whose gradients are exact where a purifier's are missing or useless.
 
     Alone it is weak, for the attacker does not use the purifier. It competes with BPDA (arXiv 1802.00420) wherever an
-    attack on gradients meets a purifier that has none; see :func:`mlvgm.harness.run_attack`.
+    attack on gradients meets a purifier that has none; see :func:`mlvgm_robust.evaluation.harness.run_attack`.
 
     Args:
         attack: any attack; the norm and radius are its own.

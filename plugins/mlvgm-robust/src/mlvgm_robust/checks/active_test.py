@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from pydantic import Field
 
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Status, Subject
 from mlvgm.statistics import wilson
+from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Status, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, percent
 from mlvgm_robust.checks.known_noise import KnownNoise
 from mlvgm_robust.checks.planted import plant
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
     from mlvgm.statistics import Estimate
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class ActiveTestConfig(CheckConfig):

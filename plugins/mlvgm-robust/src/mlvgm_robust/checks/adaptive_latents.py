@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from mlvgm.admissible import check_attackable
 from mlvgm.errors import ConfigError
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Status, Subject
 from mlvgm_robust.attacks.latent_drift import LatentDrift
 from mlvgm_robust.attacks.latent_target import LatentTarget
+from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Status, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, worst
+from mlvgm_robust.evaluation.admissible import check_attackable
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
     from mlvgm.protocols.attack import Attack
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class AdaptiveLatentsConfig(CheckConfig):

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file
 
 from mlvgm.files import write_bytes
-from mlvgm.protocols.check import CheckInfo, Finding, Subject
 from mlvgm.tensors_file import as_bytes
+from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class ArtefactsConfig(BaseModel):

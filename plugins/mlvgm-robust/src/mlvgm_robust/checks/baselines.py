@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import Field
 
-from mlvgm.defence import Defence
 from mlvgm.noise import Keys
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.attacks.geometry import distance
+from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, estimate, percent, points
 from mlvgm_robust.checks.transfer_surrogate import with_other_alphas
+from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.blur import Blur, gaussian_blur
 from mlvgm_robust.purifiers.noise import AddNoise
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class BaselinesConfig(CheckConfig):

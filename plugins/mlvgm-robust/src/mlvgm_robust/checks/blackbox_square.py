@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.attacks.square import Square
+from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
 from mlvgm_robust.checks.power import answered, tried
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class BlackboxSquareConfig(CheckConfig):

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class BudgetConfig(BaseModel):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlvgm.protocols.check import Status
 from mlvgm.statistics import Difference, paired_difference, wilson
+from mlvgm_robust.audit.check import Status
 
 if TYPE_CHECKING:
     from torch import Tensor

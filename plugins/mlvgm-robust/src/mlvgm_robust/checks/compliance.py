@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import Field
 
-from mlvgm.admissible import perturbation_norm
-from mlvgm.protocols.check import CheckInfo, Finding, Subject
 from mlvgm_robust.attacks.foreign import MENDED
+from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
+from mlvgm_robust.evaluation.admissible import perturbation_norm
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class ComplianceConfig(CheckConfig):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject, adjusted
+from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject, adjusted
 from mlvgm_robust.checks.comparison import CheckConfig, changed, counts, estimate, worst
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class ControlNullConfig(CheckConfig):

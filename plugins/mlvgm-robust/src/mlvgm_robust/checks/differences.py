@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from mlvgm.noise import Keys, normal
-from mlvgm.protocols.check import Subject
-from mlvgm.target import Target
 from mlvgm_robust.attacks.geometry import per_image
 from mlvgm_robust.attacks.losses import margin
+from mlvgm_robust.audit.check import Subject
+from mlvgm_robust.evaluation.target import Target
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.defence import Defence
+    from mlvgm_robust.evaluation.defence import Defence
 
 
 def target_of(subject: Subject, defence: Defence) -> Target:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import nn
 
-from mlvgm.defence import Defence
+from mlvgm_robust.evaluation.defence import Defence
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from pydantic import Field
 
-from mlvgm.protocols.check import CheckInfo, Finding, Subject
-from mlvgm.target import Target
 from mlvgm_robust.attacks.losses import cross_entropy
+from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
+from mlvgm_robust.evaluation.target import Target
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class EotRuleConfig(CheckConfig):

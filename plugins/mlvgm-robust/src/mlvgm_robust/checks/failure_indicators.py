@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from pydantic import Field
 
-from mlvgm.protocols.check import CheckInfo, Finding, Subject
-from mlvgm.target import Target
 from mlvgm_robust.attacks.geometry import project, steepest
 from mlvgm_robust.attacks.losses import margin as margin_loss
+from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, percent, worst
 from mlvgm_robust.checks.power import answered, tried_by
+from mlvgm_robust.evaluation.target import Target
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class FailureIndicatorsConfig(CheckConfig):

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from mlvgm.defence import Defence
 from mlvgm.errors import ConfigError
 from mlvgm.protocols.attack import gradient_paths
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.attacks.transfer import Transfer
+from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, worst
 from mlvgm_robust.checks.power import answered, tried
+from mlvgm_robust.evaluation.defence import Defence
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class GradientKindsConfig(CheckConfig):

@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 
 from mlvgm.noise import Keys, normal
-from mlvgm.protocols.check import CheckInfo, Finding, Subject
 from mlvgm.statistics import wilson
 from mlvgm_robust.attacks.geometry import distance, per_image, project
+from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, percent
 from mlvgm_robust.checks.differences import central_errors, gradient_of, inward_errors
 from mlvgm_robust.checks.doubled import doubled
@@ -21,7 +21,7 @@ from mlvgm_robust.checks.known_noise import KnownNoise
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.audit.attempts import Attempt, AuditContext
+    from mlvgm_robust.audit.attempts import Attempt, AuditContext
 
 _FEW = 0.01  # share of an image's pixels below which a group of them is not looked at
 _SMALL = 0.2  # a group's slopes are judged by this share of the whole image's, at least

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlvgm.defence import Backward, Defence
 from mlvgm.noise import Keys
+from mlvgm_robust.evaluation.defence import Backward, Defence
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from pydantic import Field
 
-from mlvgm.audit.imported import WholeModule
 from mlvgm.noise import Keys, uniform
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.attacks.losses import margin
+from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
+from mlvgm_robust.audit.imported import WholeModule
 from mlvgm_robust.checks.comparison import CheckConfig, percent
 from mlvgm_robust.checks.known_noise import KnownNoise
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.audit.attempts import AuditContext
-    from mlvgm.defence import Defence
+    from mlvgm_robust.audit.attempts import AuditContext
+    from mlvgm_robust.evaluation.defence import Defence
 
 Ask = Callable[["Tensor", Keys], "Tensor"]  # images (B, …) and B rows of keys → logits (B, K)
 

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 
 from mlvgm.noise import Keys, normal
-from mlvgm.protocols.check import CheckInfo, Finding, NoPower, Subject
+from mlvgm_robust.audit.check import CheckInfo, Finding, NoPower, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, percent
 from mlvgm_robust.checks.differences import gradient_of
 from mlvgm_robust.checks.known_noise import KnownNoise
@@ -18,8 +18,8 @@ from mlvgm_robust.checks.known_noise import KnownNoise
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.audit.attempts import AuditContext
-    from mlvgm.defence import Defence
+    from mlvgm_robust.audit.attempts import AuditContext
+    from mlvgm_robust.evaluation.defence import Defence
 
 
 class LeakHistoryConfig(CheckConfig):

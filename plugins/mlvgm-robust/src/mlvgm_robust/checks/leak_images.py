@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from pydantic import Field
 
-from mlvgm.audit.attempts import worth
-from mlvgm.harness import score
 from mlvgm.noise import Keys, uniform
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Status, Subject, adjusted
 from mlvgm.statistics import wilson
+from mlvgm_robust.audit.attempts import worth
+from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Status, Subject, adjusted
 from mlvgm_robust.checks.comparison import CheckConfig, changed, counts, estimate, fallen, percent, points, worst
 from mlvgm_robust.checks.power import answered, tried
+from mlvgm_robust.evaluation.harness import score
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class LeakImagesConfig(CheckConfig):

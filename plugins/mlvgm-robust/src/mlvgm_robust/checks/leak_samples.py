@@ -9,13 +9,13 @@ import torch
 from pydantic import Field
 
 from mlvgm.noise import Keys, uniform
-from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
 from mlvgm_robust.checks.comparison import SURE, CheckConfig, changed, counts, estimate, percent, worst
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class LeakSamplesConfig(CheckConfig):

@@ -10,17 +10,17 @@ import torch
 from pydantic import Field
 
 from mlvgm.noise import Keys
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Status, Subject, adjusted, effort
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.apgd_dlr import ApgdDlr
+from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Status, Subject, adjusted, effort
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, percent, worst
 from mlvgm_robust.checks.power import answered, tried
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.audit.attempts import AuditContext
     from mlvgm.protocols.attack import Attack
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class LossSaneConfig(CheckConfig):

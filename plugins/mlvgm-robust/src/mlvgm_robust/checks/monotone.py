@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from mlvgm.protocols.check import CheckInfo, Finding
+from mlvgm_robust.audit.check import CheckInfo, Finding
 from mlvgm_robust.checks.comparison import LIKELY, counts, estimate, fallen, worst
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import Attempt
+    from mlvgm_robust.audit.attempts import Attempt
 
 
 def monotone(

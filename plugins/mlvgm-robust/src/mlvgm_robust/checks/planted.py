@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mlvgm.defence import Backward, Defence
 from mlvgm.noise import Keys, normal
-from mlvgm.protocols.check import NotRun, Subject
-from mlvgm.target import Target
 from mlvgm_robust.attacks.geometry import distance, per_image, project, steepest
 from mlvgm_robust.attacks.losses import margin
+from mlvgm_robust.audit.check import NotRun, Subject
+from mlvgm_robust.evaluation.defence import Backward, Defence
+from mlvgm_robust.evaluation.target import Target
 
 if TYPE_CHECKING:
     from torch import Tensor

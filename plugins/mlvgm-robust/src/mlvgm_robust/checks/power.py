@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mlvgm.defence import Defence
-from mlvgm.protocols.check import CheckInfo, Finding, Status, Subject
+from mlvgm_robust.audit.check import CheckInfo, Finding, Status, Subject
 from mlvgm_robust.checks.comparison import estimate, fallen
+from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.noise import AddNoise
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.audit.attempts import AuditContext
     from mlvgm.protocols.attack import Attack
+    from mlvgm_robust.audit.attempts import AuditContext
 
 _IMAGES = 32  # enough to be sure of what an attack does to a twin
 

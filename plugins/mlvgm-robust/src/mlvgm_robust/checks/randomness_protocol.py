@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, estimate, points
 from mlvgm_robust.checks.known_noise import KnownNoise
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class RandomnessProtocolConfig(CheckConfig):

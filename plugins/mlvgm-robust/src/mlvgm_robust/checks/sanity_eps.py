@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from mlvgm.protocols.check import CheckInfo, Finding, Subject, adjusted
+from mlvgm_robust.audit.check import CheckInfo, Finding, Subject, adjusted
 from mlvgm_robust.checks.comparison import CheckConfig
 from mlvgm_robust.checks.monotone import monotone
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class SanityEpsConfig(CheckConfig):

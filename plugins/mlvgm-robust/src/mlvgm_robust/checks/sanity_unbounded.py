@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject, adjusted, effort
 from mlvgm.statistics import wilson
+from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject, adjusted, effort
 from mlvgm_robust.checks.comparison import CheckConfig, estimate, percent
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class SanityUnboundedConfig(CheckConfig):

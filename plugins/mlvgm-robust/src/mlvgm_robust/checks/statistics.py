@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from mlvgm.defence import Defence
-from mlvgm.protocols.check import CheckInfo, Finding, Subject
 from mlvgm.statistics import mcnemar, wilson
+from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, percent
+from mlvgm_robust.evaluation.defence import Defence
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class StatisticsConfig(CheckConfig):

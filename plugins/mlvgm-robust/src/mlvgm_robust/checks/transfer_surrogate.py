@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from mlvgm.protocols.check import CheckInfo, Finding, NotRun, Subject
+from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
 from mlvgm_robust.checks.power import answered, tried
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
-    from mlvgm.defence import Defence
+    from mlvgm_robust.audit.attempts import AuditContext
+    from mlvgm_robust.evaluation.defence import Defence
 
 
 class TransferSurrogateConfig(CheckConfig):

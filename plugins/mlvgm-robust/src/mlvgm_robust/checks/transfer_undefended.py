@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from mlvgm.defence import Defence
-from mlvgm.protocols.check import CheckInfo, Finding, NoPower, NotRun, Subject
 from mlvgm_robust.attacks.transfer import Transfer
+from mlvgm_robust.audit.check import CheckInfo, Finding, NoPower, NotRun, Subject
 from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, worst
 from mlvgm_robust.checks.power import Power, answered, tried
+from mlvgm_robust.evaluation.defence import Defence
 
 if TYPE_CHECKING:
-    from mlvgm.audit.attempts import AuditContext
     from mlvgm.protocols.classifier import Classifier
+    from mlvgm_robust.audit.attempts import AuditContext
 
 
 class TransferUndefendedConfig(CheckConfig):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import Field
 
-from mlvgm.protocols.check import CheckInfo, Finding, Subject
+from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
 from mlvgm_robust.checks.comparison import SURE, CheckConfig, estimate, fallen, points
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from mlvgm.audit.attempts import Attempt, AuditContext
+    from mlvgm_robust.audit.attempts import Attempt, AuditContext
 
 
 class WorstCaseConfig(CheckConfig):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import optuna
 
-from mlvgm.protocols.alphas import AlphaProblem, Proposal, Propose, Trial
-from mlvgm_robust import alphas
+from mlvgm_robust.alphas.method import AlphaProblem, Proposal, Propose, Trial
 from mlvgm_robust.choosing.config import BayesConfig
+from mlvgm_robust.purifiers import schedules
 
 
 def starting_points(count: int) -> tuple[Proposal, ...]:
@@ -20,11 +20,11 @@ def starting_points(count: int) -> tuple[Proposal, ...]:
     >>> [point.origin for point in starting_points(2)]
     ['cosine', 'linear', 'constant 0.5', 'reversed linear', 'reversed cosine']
     """
-    cosine, linear = alphas.cosine(count), alphas.linear(count)
+    cosine, linear = schedules.cosine(count), schedules.linear(count)
     return (
         Proposal(cosine, "cosine"),
         Proposal(linear, "linear"),
-        Proposal(alphas.constant(count, 0.5), "constant 0.5"),
+        Proposal(schedules.constant(count, 0.5), "constant 0.5"),
         Proposal(tuple(1 - alpha for alpha in linear), "reversed linear"),
         Proposal(tuple(1 - alpha for alpha in cosine), "reversed cosine"),
     )

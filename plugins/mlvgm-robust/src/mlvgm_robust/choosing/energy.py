@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mlvgm.noise import Keys
-from mlvgm.protocols.alphas import AlphaProblem, Measured, Proposal, Propose, Trial, purifier_of
+from mlvgm_robust.alphas.method import AlphaProblem, Measured, Proposal, Propose, Trial, purifier_of
 from mlvgm_robust.choosing.config import EnergyConfig
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlvgm.noise import Keys, uniform
-from mlvgm.protocols.alphas import AlphaProblem, Proposal, Propose, Trial
+from mlvgm_robust.alphas.method import AlphaProblem, Proposal, Propose, Trial
 from mlvgm_robust.choosing.config import RandomConfig
 
 

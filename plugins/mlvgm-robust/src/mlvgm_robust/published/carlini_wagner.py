@@ -20,7 +20,7 @@ from mlvgm_robust.published.switches import PUBLISHED, Switches
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 _INSIDE = 1e-6
 _CLIPPED = 1e-6  # what torch adds to a norm before it divides by it

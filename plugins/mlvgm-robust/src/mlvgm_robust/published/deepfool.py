@@ -15,7 +15,7 @@ from mlvgm_robust.published.switches import PUBLISHED, Switches
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
 
 
 @dataclass(frozen=True)

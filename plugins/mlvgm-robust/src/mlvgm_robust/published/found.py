@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.protocols.attack import AttackContext
-    from mlvgm.target import Target
+    from mlvgm_robust.evaluation.target import Target
     from mlvgm_robust.published.switches import Choice
 
 # As published there are none; each costs selection draws, and five leave a sixteenth of the way.

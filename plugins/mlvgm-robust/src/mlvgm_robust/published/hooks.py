@@ -12,12 +12,13 @@ _NAMES = ("published-deepfool", "published-carlini-wagner", "published-autoattac
 @hookimpl
 def mlvgm_run_finished(run: Any) -> None:
     """Write distances, clean accuracy and robust accuracy at the task's bounds, of every defence under every attack."""
-    from mlvgm.runs.config import load_config
+    from mlvgm.runs.stored import stored
     from mlvgm_robust.published.metric import table
     from mlvgm_robust.published.tasks import TASKS
 
-    attacks = {row.label: row.attack for row in load_config(run.config).attacks if row.attack.name in _NAMES}
-    records = [record for record in run.finished().values() if record["attack"] in attacks]
+    found = stored(run.path)
+    attacks = {row.label: row.attack for row in getattr(found.config, "attacks", ()) if row.attack.name in _NAMES}
+    records = [record for record in found.records.values() if record.get("attack") in attacks]
     if records:
         bounds = {label: TASKS[attack.options["task"]].bounds for label, attack in attacks.items()}
         run.write_json("published.json", table(records, bounds))

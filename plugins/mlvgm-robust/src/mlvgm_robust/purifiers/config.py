@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mlvgm.errors import ConfigError
-from mlvgm_robust import alphas
+from mlvgm_robust.purifiers import schedules
 
 
 class NoneConfig(BaseModel):
@@ -68,7 +68,7 @@ class MlvgmConfig(BaseModel):
     @classmethod
     def _schedule(cls, value: str | tuple[float, ...]) -> str | tuple[float, ...]:
         if isinstance(value, str):
-            alphas.parse(value)
+            schedules.parse(value)
         elif not all(0 <= alpha <= 1 for alpha in value):
             raise ValueError(f"alphas: expected numbers in [0, 1], came {list(value)}")
         return value

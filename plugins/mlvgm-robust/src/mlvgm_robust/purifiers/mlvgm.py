@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from mlvgm.errors import ConfigError
-from mlvgm.given import check_batch
+from mlvgm.foreign.given import check_batch
 from mlvgm.noise import Keys, Noise
 from mlvgm.protocols.generator import Encodes
-from mlvgm_robust import alphas
+from mlvgm_robust.purifiers import schedules
 from mlvgm_robust.purifiers.blur import gaussian_blur
 from mlvgm_robust.purifiers.config import MlvgmConfig
 from mlvgm_robust.purifiers.noise import ImageNoise, add_noise
@@ -113,7 +113,7 @@ def build(config: MlvgmConfig, *, generator: Any) -> MlvgmPurifier:
     latents = generator.latents  # type: ignore[attr-defined]
     return MlvgmPurifier(
         generator,
-        alphas.resolve(config.alphas, len(latents), attenuation=config.attenuation),
+        schedules.resolve(config.alphas, len(latents), attenuation=config.attenuation),
         blur=config.blur,
         blur_kernel=config.blur_kernel,
         noise_norm=config.noise,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from mlvgm.errors import InputError
-from mlvgm.given import check_batch
+from mlvgm.foreign.given import check_batch
 from mlvgm.noise import Keys, row_numbers
 from mlvgm_robust.purifiers.config import NoneConfig
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from mlvgm.given import check_batch
+from mlvgm.foreign.given import check_batch
 from mlvgm.latents import ImageSpec
 from mlvgm_stylegan.encoders.agreement import check_styles, parsed
 from mlvgm_stylegan.encoders.feature_pyramid import FeaturePyramid

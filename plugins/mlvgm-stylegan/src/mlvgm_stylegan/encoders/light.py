@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlvgm.given import check_batch
+from mlvgm.foreign.given import check_batch
 from mlvgm.latents import ImageSpec
 from mlvgm_stylegan.encoders.agreement import check_styles, parsed
 from mlvgm_stylegan.stylegan2.architecture import StyleGAN2Architecture

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from mlvgm.errors import ConfigError, InputError, unknown
+from mlvgm.foreign.given import check_classes
 from mlvgm.generators import EncodingGenerator, NetworkGenerator
-from mlvgm.given import check_classes
 from mlvgm.latents import ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise, uniform
 from mlvgm.protocols.generator import NuisanceSpec

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlvgm.errors import ConfigError, InputError
-from mlvgm.module_classifier import ModuleClassifier
+from mlvgm.foreign.module_classifier import ModuleClassifier
+from mlvgm.foreign.others import BadAnswer
 from mlvgm.noise import Keys, uniform
-from mlvgm.others import BadAnswer
 from mlvgm.protocols.data import DataInfo
 
 

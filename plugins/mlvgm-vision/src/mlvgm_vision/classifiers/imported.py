@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from mlvgm.attribute import made
+from mlvgm.foreign.attribute import made
 from mlvgm.protocols.data import DataInfo
 from mlvgm_vision.classifiers.config import ImportedConfig
 from mlvgm_vision.classifiers.frozen import FrozenClassifier, checked

@@ -1,1 +1,0 @@
-"""Plain functions that compose components: components in, result out."""
