@@ -332,7 +332,7 @@ def test_a_run_ends_with_its_published_figures(tmp_path: Path) -> None:
     written = plain(attack, run_attack(Defence(model), attack, x, y), y)
     named = {"name": "published-deepfool", "task": "cars"}
     tree: dict[str, Any] = {"threads": 1, "data": {"name": "d"}, "classifier": {"name": "c"}}
-    tree |= {"rows": [{"label": "u", "purifier": {"name": "none"}}], "attacks": [{"label": "u", "attack": named}]}
+    tree |= {"rows": [{"label": "d", "purifier": {"name": "none"}}], "attacks": [{"label": "u", "attack": named}]}
     text = ResolvedConfig(checked(tree), {}).to_yaml()
     directory = RunDirectory.create(tmp_path / "run", name="test", config=text, environment={})
     directory.append(written)
