@@ -40,12 +40,13 @@ class Purifier(Protocol):
         """The randomness ``keys`` name, one row a purification."""
         ...
 
-    def purify(self, images: Tensor, noise: PurifierNoise) -> Tensor:
+    def purify(self, images: Tensor, noise: Any) -> Tensor:
         """Purify ``images`` once for each row of ``noise``.
 
         Args:
             images: (B, C, H, W) in [0, 1].
-            noise: B·k rows, image-major; k is inferred. What does not depend on the noise is computed once an image.
+            noise: of this purifier, B·k rows, image-major; k is inferred. What does not depend on it is computed once
+                an image.
 
         Shape:
             output: (B·k, C, H, W), nominally [0, 1], not clamped.

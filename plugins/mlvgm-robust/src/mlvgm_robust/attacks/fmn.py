@@ -88,9 +88,9 @@ class Fmn:
 
     def _search(self, nearest: Nearest, rows: Tensor, point: Tensor, steps: int) -> None:
         incumbents, eot, centre = nearest.incumbents, nearest.incumbents.context.eot, nearest.centre[rows]
-        wanted, loss = incumbents.labels[rows], margin
-        if incumbents.targets is not None:
-            wanted, loss = incumbents.targets[rows], targeted_margin
+        aimed = incumbents.targets is not None
+        wanted = (incumbents.labels if incumbents.targets is None else incumbents.targets)[rows]
+        loss = targeted_margin if aimed else margin
         target = incumbents.target[rows]
         radius = torch.full_like(nearest.length[rows], torch.inf)
         found = radius  # the nearest success of this start, which another's must not hold back

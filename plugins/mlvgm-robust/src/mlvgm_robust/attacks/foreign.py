@@ -43,7 +43,7 @@ class Deployed(nn.Module):
     def __init__(self, target: Target) -> None:
         super().__init__()
         self.target = target
-        self.register_parameter("device", nn.Parameter(target.anchor.clone(), requires_grad=False))
+        self.register_parameter("device", nn.Parameter(target.get_buffer("anchor").clone(), requires_grad=False))
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from mlvgm_robust.attacks.foreign import Deployed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mlvgm_robust.attacks.autoattack import AutoAttackConfig
+    from mlvgm_robust.attacks.config import AutoAttackConfig
     from mlvgm_robust.evaluation.target import Target
 
 _FEWEST_CLASSES = 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from mlvgm.protocols.attack import Norm
 from mlvgm_robust.attacks.foreign_config import ForeignConfig, Trait
 
 _LINF, _L2 = Trait(("Linf",)), Trait(("L2",))
@@ -16,7 +17,7 @@ _SHRINKS_L2, _SHRINKS_L1 = Trait(("L2",), minimal=True, radius=""), Trait(("L1",
 _PATCHES = Trait(("Linf",), radius="max_epsilon")
 
 
-_EITHER = ("Linf", "L2")
+_EITHER: tuple[Norm, ...] = ("Linf", "L2")
 
 
 _NAMES = [

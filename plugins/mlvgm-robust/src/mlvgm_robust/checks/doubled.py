@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.noise import Keys
+    from mlvgm.protocols.purifier import Purifier
 
 
 @dataclass(frozen=True)
 class _DoubleNoise:
     """A purifier in double precision that also gets its noise in double precision."""
 
-    inner: Any
+    inner: Purifier
 
     @property
     def stochastic(self) -> bool:
@@ -47,9 +48,10 @@ def doubled(defence: Defence) -> Defence:
     Raises:
         Exception: whatever its parts raise that cannot be copied.
     """
-    copied = as_double(defence)
-    known = hasattr(defence.purifier, "noise") and type(defence) is Defence
-    return replace(copied, purifier=_DoubleNoise(copied.purifier)) if known else copied
+    copied: Defence = as_double(defence)
+    if copied.purifier is None or not hasattr(copied.purifier, "noise") or type(defence) is not Defence:
+        return copied
+    return replace(copied, purifier=_DoubleNoise(copied.purifier))
 
 
 def as_double(value: Any) -> Any:

@@ -82,4 +82,5 @@ def _cosine(subject: Subject) -> float:
             gradient=protocol.gradient,
         )
         found.append(target.gradient(subject.images, margin_loss, subject.labels, draws=protocol.eot)[1].flatten(1))
-    return float(torch.nn.functional.cosine_similarity(*found, dim=1).mean())
+    first, second = found
+    return float(torch.nn.functional.cosine_similarity(first, second, dim=1).mean())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlvgm.noise import Keys
 from mlvgm_robust.evaluation.defence import Backward, Defence
@@ -30,10 +30,10 @@ class KnownNoise(Defence):
         if not defence.stochastic:
             return defence
         # The noise of other people's modules must not depend on the batch.
-        classifier, purifier = (
-            part.alone() if hasattr(part, "alone") else part for part in (defence.classifier, defence.purifier)
+        parts: Any = {"classifier": defence.classifier, "purifier": defence.purifier}
+        defence = replace(
+            defence, **{name: part.alone() if hasattr(part, "alone") else part for name, part in parts.items()}
         )
-        defence = replace(defence, classifier=classifier, purifier=purifier)
         return cls(defence.classifier, defence.purifier, 1, defence.rule, defence.clamp, inner=defence, seed=seed)
 
     @property

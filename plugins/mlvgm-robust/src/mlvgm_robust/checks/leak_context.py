@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -130,7 +130,8 @@ def _alike(one: Tensor, other: Tensor, *, seed: int) -> float:
 
 def _has_modules_noise(defence: Defence) -> bool:
     """Other people's modules draw for whole batches: their noise does not follow an image into another one."""
-    return any(hasattr(part, "alone") and part.stochastic for part in (defence.purifier, defence.classifier))
+    parts: tuple[Any, ...] = (defence.purifier, defence.classifier)
+    return any(hasattr(part, "alone") and part.stochastic for part in parts)
 
 
 def _in_one_call(defence: Defence) -> Defence:

@@ -52,6 +52,7 @@ class LeakHistory:
         made = context.attempt(subject).attacked.images
         subject = subject.first(self.config.images)
         made = made[: len(subject)]
+        assert subject.pristine is not None
         pristine = subject.pristine()
         # What was made of the images comes first: whoever remembers queries would answer it as it answered the images.
         first = {name: self._answers(subject, pristine, each) for name, each in self._asked(subject, made)}

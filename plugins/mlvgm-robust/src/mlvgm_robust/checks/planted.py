@@ -91,7 +91,8 @@ def plant(subject: Subject, inner: Defence, *, share: float, steps: int) -> Plan
 
     def logits(points: Tensor) -> Tensor:
         with torch.no_grad():
-            return target("exact")(points, draws=1)[:, 0]
+            first: Tensor = target("exact")(points, draws=1)[:, 0]
+            return first
 
     known = [_random_corner(subject, number) for number in range(4)]
     for kind in ("exact", "bpda"):

@@ -35,6 +35,7 @@ class SanityRestarts:
 
     def __call__(self, subject: Subject, *, context: AuditContext) -> Finding:
         subject = subject.first(self.config.images)
-        more = adjusted(subject.attack, restarts=getattr(subject.attack, "restarts", 1) + self.config.more)
-        curve = {one.restarts: context.attempt(subject, one) for one in (subject.attack, more)}
+        once = getattr(subject.attack, "restarts", 1)
+        more = adjusted(subject.attack, restarts=once + self.config.more)
+        curve = {once: context.attempt(subject), once + self.config.more: context.attempt(subject, more)}
         return monotone(self.info, curve, what="restarts", margin=self.config.margin, settled=self.config.settled)

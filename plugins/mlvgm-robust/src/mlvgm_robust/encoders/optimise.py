@@ -47,8 +47,9 @@ def starting_points(generator: Any) -> Start:
     conditions, condition_spread = None, 0.0
     sets = [generator.to_latents(noise).values]
     spreads = tuple(_spread(values) for values in sets[0])
-    if isinstance(generator, Conditional):
-        conditions = generator.embed_classes(torch.arange(generator.classes, device=generator.device))
+    conditional: Conditional | None = generator if isinstance(generator, Conditional) else None
+    if conditional is not None:
+        conditions = conditional.embed_classes(torch.arange(conditional.classes, device=generator.device))
         condition_spread = _spread(conditions) if len(conditions) > 1 else 0.0
         sets = [
             generator.to_latents(replace(noise, condition=row.expand(_DRAWS, *row.shape))).values for row in conditions

@@ -56,7 +56,8 @@ class PublishedAutoAttack:
     def ladders(self, classes: int) -> dict[str, tuple[Callable[[Tensor, Tensor], Tensor], tuple[float, ...]]]:
         """Loss and bounds of each ladder against a classifier of that many classes, by name, in order."""
         fixed = self.switches.ladder == "fixed"
-        found = {"apgd-ce": (cross_entropy, self.reported if fixed else self.ce_bounds)}
+        found: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], tuple[float, ...]]] = {}
+        found["apgd-ce"] = (cross_entropy, self.reported if fixed else self.ce_bounds)
         if classes > _MORE_THAN or self.switches.few_classes == "fixed":
             ratio = published_dlr if classes > _MORE_THAN and self.switches.ratio == "published" else dlr
             found["apgd-dlr"] = (ratio, self.reported if fixed else self.dlr_bounds)

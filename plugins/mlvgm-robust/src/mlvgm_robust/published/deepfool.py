@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlvgm.protocols.attack import AttackContext, AttackInfo
 from mlvgm_robust.attacks.deepfool import DeepFool, boundaries
@@ -62,4 +62,5 @@ def build(config: PublishedDeepFoolConfig) -> PublishedDeepFool:
     """The attack of ``config``."""
     values = config.values.deepfool
     chosen = config.completed(classes=values.classes, overshoot=values.overshoot, iterations=values.iterations)
-    return PublishedDeepFool(chosen.classes, chosen.overshoot, chosen.iterations, config.switches)
+    options: dict[str, Any] = chosen.model_dump(include={"classes", "overshoot", "iterations"})
+    return PublishedDeepFool(**options, switches=config.switches)

@@ -67,7 +67,8 @@ class StyledConvolution(nn.Module):
     def forward(self, features: Tensor, style: Tensor) -> Tensor:
         features = F.instance_norm(F.leaky_relu(self.convolution(features), 0.2))
         scale, shift = self.affine(style)[:, :, None, None].chunk(2, 1)
-        return features * (1 + scale) + shift
+        result: Tensor = features * (1 + scale) + shift
+        return result
 
 
 class Decoder(nn.Module):
@@ -96,7 +97,8 @@ class Decoder(nn.Module):
             if level == self.skip_level:
                 features = torch.cat([features, skip], 1)
             features = second(first(features, style), style)
-        return (self.head(features) + 1) / 2
+        images: Tensor = (self.head(features) + 1) / 2
+        return images
 
 
 class AVAE(nn.Module):

@@ -15,10 +15,10 @@ from mlvgm.training.measures import squared_error
 from mlvgm.training.minibatches import check_image
 from mlvgm.training.schedule import set_rate
 from mlvgm.training.session import Session
+from mlvgm_robust.competitors.a_vae.config import TEMPERATURE
 from mlvgm_robust.competitors.a_vae.critic import Critic, critic_loss, gaussian_kl, gradient_penalty
 from mlvgm_robust.competitors.a_vae.file import FILE
 from mlvgm_robust.competitors.a_vae.network import AVAE
-from mlvgm_robust.competitors.a_vae.purifier import TEMPERATURE
 from mlvgm_robust.competitors.a_vae.training_config import AVAETrainingConfig
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class AVAETraining:
     def __init__(self, config: AVAETrainingConfig, *, session: Session) -> None:
         self.config, self.session, a = config, session, config.architecture
         check_image(session.data.info, "architecture", a.image, option="architecture.image")
-        self.network, self.critic = (part.to(session.device) for part in session.initial(lambda: (AVAE(a), Critic(a))))
+        network, critic = session.initial(lambda: (AVAE(a), Critic(a)))
+        self.network, self.critic = network.to(session.device), critic.to(session.device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         style = list(self.network.decoder.style.parameters())
         others = [*self.network.encoder.parameters()]

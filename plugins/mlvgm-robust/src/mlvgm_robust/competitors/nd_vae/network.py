@@ -43,7 +43,7 @@ class Cell(nn.Module):
         self.excite = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width), nn.Sigmoid())
 
     def forward(self, features: Tensor) -> Tensor:
-        residual = self.branch(features)
+        residual: Tensor = self.branch(features)
         gates: Tensor = self.excite(residual.mean((2, 3)))
         return features + residual * gates[:, :, None, None]
 

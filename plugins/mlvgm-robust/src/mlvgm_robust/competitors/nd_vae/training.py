@@ -65,7 +65,8 @@ class NDVAETraining:
 
         def purify(images: Tensor) -> Tensor:
             noise, *latents = self._noise(keys, images)
-            return network(noised(images, noise, std=config.std), latents).pixels.mean().clamp(0, 1)
+            mean: Tensor = network(noised(images, noise, std=config.std), latents).pixels.mean()
+            return mean.clamp(0, 1)
 
         count = min(config.evaluation_images, session.data.size("validation"))
         error = squared_error(purify, session, "validation", count=count)
