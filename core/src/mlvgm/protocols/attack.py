@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm.noise import Keys
-    from mlvgm.protocols.target import Target
 
 Norm = Literal["Linf", "L2", "L1"]
 Gradient = Literal["auto", "exact", "bpda"]
@@ -117,13 +116,14 @@ class Attack(Protocol):
     def info(self) -> AttackInfo: ...
 
     def __call__(
-        self, target: Target, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
+        self, target: Any, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, context: AttackContext
     ) -> Tensor:
         """Candidate adversarial images, one for each image.
 
         Args:
-            target: the classifier or defence under attack, bound to these images: row i of every call is image i, and
-                ``target[index]`` keeps that binding for a subset.
+            target: a :class:`~mlvgm.protocols.target.Target`, the classifier or defence under attack, bound to these
+                images: row i of every call is image i, and ``target[index]`` keeps that binding for a subset. An attack
+                may ask more of it, and then works with fewer targets.
             images: (B, C, H, W) float32 in [0, 1].
             labels: (B,) int64, the true classes.
             targets: (B,) int64 classes to reach, for a targeted attack.
