@@ -110,8 +110,8 @@ class JobComponent:
 
     Args:
         summary: one line.
-        job: ``"module:attribute"`` of a class without arguments that is a :class:`mlvgm.protocols.job.Job`. Neither
-            its module nor what it does before ``load`` should import torch.
+        job: ``"module:attribute"`` of a class or function without arguments that makes a
+            :class:`mlvgm.protocols.job.Job`. Neither its module nor what it does before ``load`` should import torch.
         command: ``"module:function"`` of a Typer function with the job's own options, which returns the settings they
             stand for, by dotted key; options that every job has are added. Its module imports neither torch nor
             pydantic.

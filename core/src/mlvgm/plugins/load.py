@@ -13,6 +13,7 @@ import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from mlvgm.errors import ConfigError, PluginError
@@ -226,7 +227,7 @@ def job(name: str, *, index: Index | None = None) -> Any:
     target = descriptor(entry, JobComponent).job
     made = import_target(entry, target)
     with guarded(lambda text: PluginError(f"plugin {entry}: {target} failed: {text}", hint=SHOW_CAUSE)):
-        made = made() if isinstance(made, type) else made
+        made = made() if isinstance(made, type | FunctionType) else made
         wrong = difference(made, protocols("jobs"))
     if wrong is not None:
         raise PluginError(f"plugin {entry}: {target} is {wrong}")

@@ -57,12 +57,13 @@ def _files(run: Stored) -> Mapping[str, Any]:
 
 def _units(run: Stored) -> Mapping[str, Any]:
     return {
-        f"unit {name}": {key: value for key, value in record.items() if key not in _CLOCKS}
+        f"unit {name}, {key}": value
         for name, record in run.records.items()
+        for key, value in record.items()
+        if key not in _CLOCKS
     }
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "finished" if value else _ABSENT
-    return value if isinstance(value, str) else json.dumps(value)
+def _shown(value: Any, most: int = 60) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= most else f"{text[:most]}…"

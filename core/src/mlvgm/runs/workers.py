@@ -5,6 +5,7 @@ Decisions do not depend on their number, for a unit's outcome depends on its con
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -125,7 +126,7 @@ def helped(environ: Mapping[str, str], count: int, arguments: Sequence[str]) -> 
                 raise Stopped(f"worker {rank} has ended with exit code {other.returncode}", hint=_GO_ON)
 
     try:
-        with joined({**environ, **meeting, "RANK": "0"}) as workers:
+        with _environment({**meeting, "RANK": "0"}), joined(os.environ) as workers:
             yield replace(workers, alive=alive)
         for other in others:
             other.wait()
@@ -135,6 +136,21 @@ def helped(environ: Mapping[str, str], count: int, arguments: Sequence[str]) -> 
                 other.terminate()
         for other in others:
             other.wait()
+
+
+@contextmanager
+def _environment(more: Mapping[str, str]) -> Iterator[None]:
+    """Variables that torch reads from the process's own environment, while inside."""
+    before = {name: os.environ.get(name) for name in more}
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def announced(environ: Mapping[str, str]) -> Workers:
