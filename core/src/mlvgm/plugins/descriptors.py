@@ -14,24 +14,6 @@ API_VERSION = (1, 0)
 
 Access = Literal["gradient", "score", "label", "classifier"]
 
-KINDS = (
-    "generators",
-    "encoders",
-    "purifiers",
-    "attacks",
-    "estimators",
-    "policies",
-    "objectives",
-    "perturbations",
-    "datasets",
-    "classifiers",
-    "trainers",
-    "jobs",
-    "commands",
-    "kinds",
-)
-"""Kinds of plugins that core knows; an entry of kind ``kinds`` brings another."""
-
 
 @dataclass(frozen=True)
 class Weights:

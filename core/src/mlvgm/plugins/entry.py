@@ -23,7 +23,7 @@ class Entry:
     """One component or hook module of an installed distribution.
 
     Args:
-        kind: one of :data:`~mlvgm.plugins.descriptors.KINDS`, one that a plugin brings, or ``"hooks"``.
+        kind: one of :data:`~mlvgm.plugins.index.KINDS`, one that a plugin brings, or ``"hooks"``.
         name: what users type.
         distribution: who provides it.
         version: of the distribution.

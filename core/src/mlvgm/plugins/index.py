@@ -12,13 +12,30 @@ from typing import TYPE_CHECKING
 
 from mlvgm.errors import PluginError, unknown
 from mlvgm.plugins.check import Check
-from mlvgm.plugins.descriptors import KINDS, Component, Descriptor
 from mlvgm.plugins.entry import Entry, canonical
 from mlvgm.plugins.scan import scan
 
 if TYPE_CHECKING:
+    from mlvgm.plugins.descriptors import Descriptor
     from mlvgm.plugins.reference import Reference
 
+KINDS = (
+    "generators",
+    "encoders",
+    "purifiers",
+    "attacks",
+    "estimators",
+    "policies",
+    "objectives",
+    "perturbations",
+    "datasets",
+    "classifiers",
+    "trainers",
+    "jobs",
+    "commands",
+    "kinds",
+)
+"""Kinds of plugins that core knows; an entry of kind ``kinds`` brings another."""
 HOOKS = "hooks"
 IN_PROCESS = "in-process"
 CORE = "mlvgm-core"
@@ -89,7 +106,7 @@ class Index:
             raise unknown("kind of plugin", kind, self.kinds, error=PluginError)
         if any((entry.kind, entry.name, entry.distribution) == (kind, name, IN_PROCESS) for entry in self._entries):
             raise PluginError(f"{kind}/{name} was added twice", hint="give the second one another name")
-        target = component.factory if isinstance(component, Component) else component.summary
+        target = getattr(component, "factory", component.summary)
         entry = Entry(kind, name, IN_PROCESS, "", target, component=component)
         self._entries.append(entry)
         return entry

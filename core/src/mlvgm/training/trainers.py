@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlvgm.errors import ConfigError, PluginError, unknown
 from mlvgm.plugins.describe import descriptor
-from mlvgm.plugins.descriptors import KINDS, Component
-from mlvgm.plugins.index import Index, noun
+from mlvgm.plugins.descriptors import Component
+from mlvgm.plugins.index import KINDS, Index, noun
 from mlvgm.plugins.load import Resolved, component, config_class, configured, presets
 
 if TYPE_CHECKING:
