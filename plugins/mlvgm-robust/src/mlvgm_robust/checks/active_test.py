@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm.statistics import wilson
 from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Status, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, percent
+from mlvgm_robust.checks.comparison import percent
+from mlvgm_robust.checks.config import ActiveTestConfig
 from mlvgm_robust.checks.known_noise import KnownNoise
 from mlvgm_robust.checks.planted import plant
 
 if TYPE_CHECKING:
     from mlvgm.statistics import Estimate
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class ActiveTestConfig(CheckConfig):
-    """Options of active.test."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"images": 32}}
-
-    images: int | None = Field(128, ge=1, description="first images it uses; all if null")
-    found: float = Field(0.9, gt=0, le=1, description="share of planted examples the attack must find")
-    least: int = Field(10, ge=1, description="planted examples below which no share is judged")
-    share: float = Field(
-        0.9, gt=0, lt=1, description="how far logits must move, of what a plain ascent is known to move them"
-    )
-    steps: int = Field(20, ge=2, description="of that ascent")
 
 
 @dataclass(frozen=True)

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from mlvgm.errors import ConfigError
 from mlvgm_robust.attacks.latent_drift import LatentDrift
 from mlvgm_robust.attacks.latent_target import LatentTarget
 from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Status, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, worst
+from mlvgm_robust.checks.comparison import counts, estimate, fallen, worst
+from mlvgm_robust.checks.config import AdaptiveLatentsConfig
 from mlvgm_robust.evaluation.admissible import check_attackable
 
 if TYPE_CHECKING:
     from mlvgm.protocols.attack import Attack
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class AdaptiveLatentsConfig(CheckConfig):
-    """Options of adaptive.latents."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"iterations": 10, "restarts": 1, "classes": 1, "samples": 64, "images": 16}
-    }
-
-    iterations: int = Field(50, ge=1, description="of each latent attack")
-    restarts: int = Field(2, ge=1, description="of latent-drift")
-    classes: int = Field(3, ge=1, description="nearest rival classes latent-target tries")
-    samples: int = Field(256, ge=1, description="of the generator, among which latent-target finds its goals")
-    margin: float = Field(0.02, ge=0, description="tolerated lead of a latent attack, share of images")
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file
 
 from mlvgm.files import write_bytes
 from mlvgm.tensors_file import as_bytes
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
+from mlvgm_robust.checks.config import ArtefactsConfig
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class ArtefactsConfig(BaseModel):
-    """Nothing to set."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)

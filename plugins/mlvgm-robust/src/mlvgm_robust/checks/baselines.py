@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm.noise import Keys
 from mlvgm_robust.attacks.geometry import distance
 from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, estimate, percent, points
+from mlvgm_robust.checks.comparison import estimate, percent, points
+from mlvgm_robust.checks.config import BaselinesConfig
 from mlvgm_robust.checks.transfer_surrogate import with_other_alphas
 from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.blur import Blur, gaussian_blur
@@ -19,12 +19,6 @@ from mlvgm_robust.purifiers.noise import AddNoise
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class BaselinesConfig(CheckConfig):
-    """Options of baselines."""
-
-    margin: float = Field(0.02, ge=0, description="lead over noise and blur that is none")
 
 
 @dataclass(frozen=True)

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from mlvgm_robust.attacks.square import Square
 from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
+from mlvgm_robust.checks.comparison import counts, estimate, fallen
+from mlvgm_robust.checks.config import BlackboxSquareConfig
 from mlvgm_robust.checks.power import answered, tried
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class BlackboxSquareConfig(CheckConfig):
-    """Options of blackbox.square."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"images": 16, "queries": 50},
-        "standard": {"images": 64, "queries": 1000},
-    }
-
-    queries: int = Field(5000, ge=1, description="proposals of Square")
-    margin: float = Field(0.002, ge=0, description="tolerated lead of the black box, share of images")
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
+from mlvgm_robust.checks.config import BudgetConfig
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class BudgetConfig(BaseModel):
-    """Nothing to set."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from mlvgm.statistics import Difference, paired_difference, wilson
 from mlvgm_robust.audit.check import Status
 
@@ -13,14 +11,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SURE, LIKELY = 0.005, 0.01
-
-
-class CheckConfig(BaseModel):
-    """Options of every check that runs on images."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    images: int | None = Field(None, ge=1, description="first images it uses; all if null")
 
 
 def fallen(before: Tensor, after: Tensor, *, margin: float) -> tuple[Status, Difference]:

@@ -6,22 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm_robust.attacks.foreign import MENDED
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
+from mlvgm_robust.checks.comparison import counts, estimate, fallen
+from mlvgm_robust.checks.config import ComplianceConfig
 from mlvgm_robust.evaluation.admissible import perturbation_norm
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class ComplianceConfig(CheckConfig):
-    """Options of compliance."""
-
-    tolerance: float = Field(1e-6, ge=0, description="over the radius and the box, beside 1e-5 of the radius")
-    margin: float = Field(0.05, ge=0, description="tolerated rise of robust accuracy after rounding to 8 bits")
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject, adjusted
-from mlvgm_robust.checks.comparison import CheckConfig, changed, counts, estimate, worst
+from mlvgm_robust.checks.comparison import changed, counts, estimate, worst
+from mlvgm_robust.checks.config import ControlNullConfig
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class ControlNullConfig(CheckConfig):
-    """Options of control.null."""
-
-    margin: float = Field(0.02, ge=0, description="tolerated difference of accuracies that must agree")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def _check(name: str, requirement: int, summary: str) -> Component:
     return Component(
         summary=summary,
         factory=f"{module}:{kind}",
-        config=f"{module}:{kind}Config",
+        config=f"mlvgm_robust.checks.config:{kind}Config",
         capabilities={"requirement": requirement},
     )
 

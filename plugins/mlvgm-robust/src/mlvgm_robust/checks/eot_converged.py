@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm_robust.attacks.losses import margin as margin_loss
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import LIKELY, CheckConfig, counts, estimate, fallen
+from mlvgm_robust.checks.comparison import LIKELY, counts, estimate, fallen
+from mlvgm_robust.checks.config import EotConvergedConfig
 from mlvgm_robust.evaluation.target import Target
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class EotConvergedConfig(CheckConfig):
-    """Options of eot.converged."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"images": 16}}
-
-    cosine: float = Field(0.3, ge=-1, le=1, description="least mean cosine of two independent gradients")
-    doublings: int = Field(1, ge=0, description="how often the attack is repeated with twice the draws")
-    margin: float = Field(0.01, ge=0, description="fall of robust accuracy in the last doubling that is no change")
 
 
 @dataclass(frozen=True)

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm_robust.attacks.losses import cross_entropy
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
+from mlvgm_robust.checks.comparison import counts, estimate, fallen
+from mlvgm_robust.checks.config import EotRuleConfig
 from mlvgm_robust.evaluation.target import Target
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class EotRuleConfig(CheckConfig):
-    """Options of eot.rule."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"images": 16}}
-
-    draws: int = Field(8, ge=2, description="draws on which the objective is compared with the rule")
-    margin: float = Field(0.02, ge=0, description="tolerated lead of the other objective, share of images")
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm_robust.attacks.geometry import project, steepest
 from mlvgm_robust.attacks.losses import margin as margin_loss
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, percent, worst
+from mlvgm_robust.checks.comparison import counts, estimate, fallen, percent, worst
+from mlvgm_robust.checks.config import FailureIndicatorsConfig
 from mlvgm_robust.checks.power import answered, tried_by
 from mlvgm_robust.evaluation.target import Target
 
@@ -20,17 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class FailureIndicatorsConfig(CheckConfig):
-    """Options of failure.indicators."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"images": 24}}
-
-    steps: int = Field(10, ge=1, description="plain steps from where the attack stopped")
-    margin: float = Field(0.05, ge=0, description="tolerated share of images that they break in addition")
-    unavailable: float = Field(0.01, ge=0, le=1, description="tolerated share of images without a gradient")
-    unstable: float = Field(0.1, ge=0, le=1, description="tolerated share of images on which draws disagree evenly")
 
 
 @dataclass(frozen=True)

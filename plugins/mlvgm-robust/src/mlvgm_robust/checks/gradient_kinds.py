@@ -5,24 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from mlvgm.errors import ConfigError
 from mlvgm.protocols.attack import gradient_paths
 from mlvgm_robust.attacks.transfer import Transfer
 from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, worst
+from mlvgm_robust.checks.comparison import counts, estimate, fallen, worst
+from mlvgm_robust.checks.config import GradientKindsConfig
 from mlvgm_robust.checks.power import answered, tried
 from mlvgm_robust.evaluation.defence import Defence
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class GradientKindsConfig(CheckConfig):
-    """Options of gradient.kinds."""
-
-    margin: float = Field(0.02, ge=0, description="tolerated lead of a cruder gradient, share of images")
 
 
 @dataclass(frozen=True)

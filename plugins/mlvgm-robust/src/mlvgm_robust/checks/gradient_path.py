@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm.noise import Keys, normal
 from mlvgm.statistics import wilson
 from mlvgm_robust.attacks.geometry import distance, per_image, project
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, percent
+from mlvgm_robust.checks.comparison import percent
+from mlvgm_robust.checks.config import GradientPathConfig
 from mlvgm_robust.checks.differences import central_errors, gradient_of, inward_errors
 from mlvgm_robust.checks.doubled import doubled
 from mlvgm_robust.checks.known_noise import KnownNoise
@@ -25,21 +25,6 @@ if TYPE_CHECKING:
 
 _FEW = 0.01  # share of an image's pixels below which a group of them is not looked at
 _SMALL = 0.2  # a group's slopes are judged by this share of the whole image's, at least
-
-
-class GradientPathConfig(CheckConfig):
-    """Options of gradient.path."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"images": 8}, "standard": {"images": 16}}
-
-    images: int | None = Field(32, ge=1, description="first images it uses; all if null")
-    directions: int = Field(8, ge=1, description="random directions of the finite differences")
-    alive: float = Field(0.99, gt=0, le=1, description="share of images with a finite gradient that is not zero")
-    error: float = Field(1e-2, gt=0, description="largest relative error of a slope, in double precision")
-    agreeing: float = Field(0.95, gt=0, le=1, description="share of slopes that must keep the error; kinks do not")
-    step: float = Field(1e-2, gt=0, description="L2 length of the steps in single precision, units of [0, 1] pixels")
-    single_error: float = Field(0.3, gt=0, description="largest relative error over the directions of an image there")
-    usable: float = Field(0.85, gt=0, le=1, description="share of images that must keep it")
 
 
 @dataclass(frozen=True)

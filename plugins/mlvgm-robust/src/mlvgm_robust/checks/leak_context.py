@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import Field
 
 from mlvgm.noise import Keys, uniform
 from mlvgm_robust.attacks.losses import margin
 from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
 from mlvgm_robust.audit.imported import WholeModule
-from mlvgm_robust.checks.comparison import CheckConfig, percent
+from mlvgm_robust.checks.comparison import percent
+from mlvgm_robust.checks.config import LeakContextConfig
 from mlvgm_robust.checks.known_noise import KnownNoise
 
 if TYPE_CHECKING:
@@ -25,17 +25,6 @@ if TYPE_CHECKING:
 Ask = Callable[["Tensor", Keys], "Tensor"]  # images (B, …) and B rows of keys → logits (B, K)
 
 _SPLITS = 6000  # random ways to part the draws of both ways to ask
-
-
-class LeakContextConfig(CheckConfig):
-    """Options of leak.context."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"images": 8}, "standard": {"images": 16}}
-
-    images: int | None = Field(32, ge=1, description="first images it uses; all if null")
-    draws: int = Field(10, ge=8, description="draws of each image, where noise does not follow the image")
-    tolerance: float = Field(1e-2, gt=0, description="tolerated change of logits, of their range")
-    rare: float = Field(2e-4, gt=0, lt=1, description="p of a change that no chance explains")
 
 
 @dataclass(frozen=True)

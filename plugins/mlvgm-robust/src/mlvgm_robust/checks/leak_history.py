@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm.noise import Keys, normal
 from mlvgm_robust.audit.check import CheckInfo, Finding, NoPower, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, percent
+from mlvgm_robust.checks.comparison import percent
+from mlvgm_robust.checks.config import LeakHistoryConfig
 from mlvgm_robust.checks.differences import gradient_of
 from mlvgm_robust.checks.known_noise import KnownNoise
 
@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 
     from mlvgm_robust.audit.attempts import AuditContext
     from mlvgm_robust.evaluation.defence import Defence
-
-
-class LeakHistoryConfig(CheckConfig):
-    """Options of leak.history."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"images": 8}, "standard": {"images": 16}}
-
-    images: int | None = Field(32, ge=1, description="first images it uses; all if null")
-    calls: int = Field(30, ge=1, description="queries near the images between two answers of a new copy")
-    tolerance: float = Field(1e-2, gt=0, description="tolerated change of logits, of their range")
-    turned: float = Field(0.9, gt=0, le=1, description="least cosine of two gradients of the same image")
 
 
 @dataclass(frozen=True)

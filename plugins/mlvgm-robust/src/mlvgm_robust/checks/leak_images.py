@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm.noise import Keys, uniform
 from mlvgm.statistics import wilson
 from mlvgm_robust.audit.attempts import worth
 from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Status, Subject, adjusted
-from mlvgm_robust.checks.comparison import CheckConfig, changed, counts, estimate, fallen, percent, points, worst
+from mlvgm_robust.checks.comparison import changed, counts, estimate, fallen, percent, points, worst
+from mlvgm_robust.checks.config import LeakImagesConfig
 from mlvgm_robust.checks.power import answered, tried
 from mlvgm_robust.evaluation.harness import score
 
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class LeakImagesConfig(CheckConfig):
-    """Options of leak.images."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"attacked": 16, "factors": (1.0,)},
-        "standard": {"attacked": 64},
-    }
-
-    margin: float = Field(0.05, ge=0, description="tolerated change of accuracy under a change of images nobody sees")
-    gap: float = Field(0.1, ge=0, description="tolerated lead over images that are not in the evaluation")
-    attacked: int | None = Field(128, ge=1, description="first images whose robustness is compared with others'")
-    factors: tuple[float, ...] = Field((0.5, 1.0), description="times the audited radius, at which that is done")
-    moved: float = Field(0.25, ge=0, description="tolerated fall of robustness for images moved by a pixel or two")
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm.noise import Keys, uniform
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import SURE, CheckConfig, changed, counts, estimate, percent, worst
+from mlvgm_robust.checks.comparison import SURE, changed, counts, estimate, percent, worst
+from mlvgm_robust.checks.config import LeakSamplesConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class LeakSamplesConfig(CheckConfig):
-    """Options of leak.samples."""
-
-    margin: float = Field(0.02, ge=0, description="tolerated change of accuracy under other sample ids")
 
 
 @dataclass(frozen=True)

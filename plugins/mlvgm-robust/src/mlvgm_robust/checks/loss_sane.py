@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm.noise import Keys
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.apgd_dlr import ApgdDlr
 from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Status, Subject, adjusted, effort
-from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, percent, worst
+from mlvgm_robust.checks.comparison import counts, estimate, fallen, percent, worst
+from mlvgm_robust.checks.config import LossSaneConfig
 from mlvgm_robust.checks.power import answered, tried
 
 if TYPE_CHECKING:
@@ -21,18 +20,6 @@ if TYPE_CHECKING:
 
     from mlvgm.protocols.attack import Attack
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class LossSaneConfig(CheckConfig):
-    """Options of loss.sane."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"images": 16, "iterations": 20}}
-
-    saturated: float = Field(
-        0.05, ge=0, le=1, description="tolerated share of images with a cross-entropy of exactly 0"
-    )
-    margin: float = Field(0.02, ge=0, description="tolerated lead of another loss, share of images")
-    iterations: int = Field(100, ge=1, description="of the attacks on the other losses")
 
 
 @dataclass(frozen=True)

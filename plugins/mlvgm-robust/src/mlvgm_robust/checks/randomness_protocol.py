@@ -5,20 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, estimate, points
+from mlvgm_robust.checks.comparison import estimate, points
+from mlvgm_robust.checks.config import RandomnessProtocolConfig
 from mlvgm_robust.checks.known_noise import KnownNoise
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class RandomnessProtocolConfig(CheckConfig):
-    """Options of randomness.protocol."""
-
-    margin: float = Field(0.1, ge=0, description="how much lower accuracy under known noise may be")
 
 
 @dataclass(frozen=True)

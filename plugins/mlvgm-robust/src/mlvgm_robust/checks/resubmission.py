@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, percent, points
+from mlvgm_robust.checks.comparison import percent, points
+from mlvgm_robust.checks.config import ResubmissionConfig
 from mlvgm_robust.evaluation.target import Target
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class ResubmissionConfig(CheckConfig):
-    """Options of resubmission."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"attempts": (1, 3, 10), "images": 16}}
-
-    attempts: tuple[int, ...] = Field((1, 10, 100), min_length=1, description="how often an image may be submitted")
-    margin: float = Field(0.1, ge=0, description="extra fall against the clean curve that needs a caveat")
 
 
 @dataclass(frozen=True)

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject, adjusted, effort
-from mlvgm_robust.checks.comparison import CheckConfig
+from mlvgm_robust.checks.config import SanityIterationsConfig
 from mlvgm_robust.checks.monotone import monotone
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class SanityIterationsConfig(CheckConfig):
-    """Options of sanity.iterations."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"factors": (0.25, 0.5, 1.0)},
-        "standard": {"factors": (0.25, 0.5, 1.0, 2.0)},
-    }
-
-    factors: tuple[float, ...] = Field((0.1, 0.5, 1.0, 2.0), min_length=2, description="times the audited iterations")
-    margin: float = Field(0.02, ge=0, description="a rise of robust accuracy up to this is none")
-    settled: float = Field(0.01, ge=0, description="a fall in the last step up to this is none")
 
 
 @dataclass(frozen=True)

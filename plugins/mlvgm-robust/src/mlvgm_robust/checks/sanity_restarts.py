@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject, adjusted
-from mlvgm_robust.checks.comparison import CheckConfig
+from mlvgm_robust.checks.config import SanityRestartsConfig
 from mlvgm_robust.checks.monotone import monotone
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class SanityRestartsConfig(CheckConfig):
-    """Options of sanity.restarts."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"images": 16}}
-
-    more: int = Field(1, ge=1, description="restarts beyond the audited ones")
-    margin: float = Field(0.02, ge=0, description="a rise of robust accuracy up to this is none")
-    settled: float = Field(0.01, ge=0, description="a fall in the last step up to this is none")
 
 
 @dataclass(frozen=True)

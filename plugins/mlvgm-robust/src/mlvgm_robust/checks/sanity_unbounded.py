@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from mlvgm.statistics import wilson
 from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject, adjusted, effort
-from mlvgm_robust.checks.comparison import CheckConfig, estimate, percent
+from mlvgm_robust.checks.comparison import estimate, percent
+from mlvgm_robust.checks.config import SanityUnboundedConfig
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class SanityUnboundedConfig(CheckConfig):
-    """Options of sanity.unbounded."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "demo": {"images": 16, "iterations": (20, 100)},
-        "standard": {"images": 32},
-    }
-
-    images: int | None = Field(64, ge=1, description="first images it uses; all if null")
-    iterations: tuple[int, ...] = Field(
-        (100,), min_length=1, description="iterations, the next number only where the last was not enough"
-    )
 
 
 @dataclass(frozen=True)

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from mlvgm.statistics import mcnemar, wilson
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, percent
+from mlvgm_robust.checks.comparison import percent
+from mlvgm_robust.checks.config import StatisticsConfig
 from mlvgm_robust.evaluation.defence import Defence
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class StatisticsConfig(CheckConfig):
-    """Options of statistics."""
-
-    BUDGETS: ClassVar[Mapping[str, Mapping[str, object]]] = {"demo": {"seeds": 1}, "standard": {"seeds": 1}}
-
-    least: int = Field(512, ge=1, description="images below which intervals are too wide")
-    seeds: int = Field(3, ge=1, description="seeds of noise and attack, the audited one first")
-    least_seeds: int = Field(3, ge=1, description="seeds below which their spread is unknown")
 
 
 @dataclass(frozen=True)

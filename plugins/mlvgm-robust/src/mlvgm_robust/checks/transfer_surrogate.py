@@ -5,22 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen
+from mlvgm_robust.checks.comparison import counts, estimate, fallen
+from mlvgm_robust.checks.config import TransferSurrogateConfig
 from mlvgm_robust.checks.power import answered, tried
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
     from mlvgm_robust.evaluation.defence import Defence
-
-
-class TransferSurrogateConfig(CheckConfig):
-    """Options of transfer.surrogate."""
-
-    images: int | None = Field(None, ge=1, description="first images it uses; all if null")
-    margin: float = Field(0.002, ge=0, description="tolerated lead of the transfer, share of images")
 
 
 @dataclass(frozen=True)

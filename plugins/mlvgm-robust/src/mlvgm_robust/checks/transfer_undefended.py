@@ -5,23 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from mlvgm_robust.attacks.transfer import Transfer
 from mlvgm_robust.audit.check import CheckInfo, Finding, NoPower, NotRun, Subject
-from mlvgm_robust.checks.comparison import CheckConfig, counts, estimate, fallen, worst
+from mlvgm_robust.checks.comparison import counts, estimate, fallen, worst
+from mlvgm_robust.checks.config import TransferUndefendedConfig
 from mlvgm_robust.checks.power import Power, answered, tried
 from mlvgm_robust.evaluation.defence import Defence
 
 if TYPE_CHECKING:
     from mlvgm.protocols.classifier import Classifier
     from mlvgm_robust.audit.attempts import AuditContext
-
-
-class TransferUndefendedConfig(CheckConfig):
-    """Options of transfer.undefended."""
-
-    margin: float = Field(0.002, ge=0, description="tolerated lead of the transfer, share of images")
 
 
 @dataclass(frozen=True)

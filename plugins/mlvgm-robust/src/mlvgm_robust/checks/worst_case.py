@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
 from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
-from mlvgm_robust.checks.comparison import SURE, CheckConfig, estimate, fallen, points
+from mlvgm_robust.checks.comparison import SURE, estimate, fallen, points
+from mlvgm_robust.checks.config import WorstCaseConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mlvgm_robust.audit.attempts import Attempt, AuditContext
-
-
-class WorstCaseConfig(CheckConfig):
-    """Options of worst.case."""
-
-    margin: float = Field(0.02, ge=0, description="how far below the attack under audit the worst case may be")
-    refuted: float = Field(0.1, ge=0, description="how far below it the worst case refutes the number")
 
 
 @dataclass(frozen=True)
