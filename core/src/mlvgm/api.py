@@ -31,7 +31,7 @@ def load(reference: str, *, budget: str | None = None, **options: Any) -> Any:
     """
     kind, slash, name = reference.partition("/")
     if not slash:
-        raise ConfigError(f"expected KIND/NAME, got '{reference}'", hint="for example generators/nvae")
+        raise ConfigError(f"expected KIND/NAME, got '{reference}'", hint="`mlvgm plugins list` shows all")
     effort: dict[str, Any] = {}
     if budget is not None:
         budgets = presets(component(kind, name))

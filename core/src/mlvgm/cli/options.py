@@ -24,7 +24,7 @@ Encoder = Annotated[
     str | None, component("encoders", "Finds latents where the generator has no encoder, or in its place.")
 ]
 Purifier = Annotated[str | None, component("purifiers", "Purifier.")]
-Classifier = Annotated[str | None, component("classifiers", "Classifier: a name, timm:NAME or module:attribute.")]
+Classifier = Annotated[str | None, component("classifiers", "Classifier: NAME, NAME:ARGUMENT or module:attribute.")]
 Data = Annotated[str | None, component("datasets", "Data set.", "Data")]
 
 Budget = Annotated[str | None, typer.Option(help="Preset: demo, standard or rigorous.", rich_help_panel="Compute")]

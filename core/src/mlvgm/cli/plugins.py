@@ -114,9 +114,7 @@ def _split(name: str, known: Sequence[str]) -> tuple[str, str]:
 
     given, slash, reference = name.partition("/")
     if not slash:
-        raise PluginError(
-            f"expected KIND/NAME, got '{name}'", hint="e.g. generators/nvae; `mlvgm plugins list` shows all"
-        )
+        raise PluginError(f"expected KIND/NAME, got '{name}'", hint="`mlvgm plugins list` shows all")
     kinds = {kind: kind for kind in known} | {noun(kind): kind for kind in known}
     if given not in kinds:
         raise unknown("kind of plugin", given, known, error=PluginError)

@@ -11,9 +11,9 @@ import typer
 from mlvgm.cli import options
 
 EPILOG = (
-    "Examples: `mlvgm train generator nvae --budget demo` · `mlvgm train purifier a-vae --out my-a-vae`. "
-    "`mlvgm plugins list --kind trainers` lists what trains; `mlvgm plugins info trainers/NAME`, e.g. "
-    "trainers/purifiers-a-vae, shows the train.* options of one. Several processes of `torchrun` share each batch."
+    "Example: `mlvgm train generator NAME --budget demo --out folder`. `mlvgm train generator` lists what there is; "
+    "`mlvgm plugins info trainers/generators-NAME` shows the train.* options of one. Several processes of `torchrun` "
+    "share each batch."
 )
 
 
@@ -23,10 +23,10 @@ def register(app: typer.Typer, words: Sequence[str] = ()) -> None:
 
 def train(
     kind: Annotated[str, typer.Argument(help="What to train: generator, encoder, classifier or purifier.")],
-    name: Annotated[str | None, typer.Argument(help="Which one, e.g. nvae; without it, an error lists them.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Which one, without it, an error lists them.")] = None,
     generator: Annotated[str | None, typer.Option(help="Same as NAME for generators.")] = None,
     classifier: Annotated[str | None, typer.Option(help="Same as NAME for classifiers.")] = None,
-    data: Annotated[str, typer.Option(help="Data set.", rich_help_panel="Data")] = "fashion-mnist",
+    data: options.Data = None,
     out: Annotated[
         Path, typer.Option(help="Folder for checkpoints, weights and card.", rich_help_panel="Output")
     ] = Path("trained"),
@@ -62,7 +62,8 @@ def train(
         nest({key: setting.value for key, setting in part(given, "train").items()}),
         budget=budget,
     )
-    images = part_from("datasets", part(given, "data"))
+    usual = chosen.trainer.component.capabilities.get("data")
+    images = part_from("datasets", part(given, "data"), default=None if usual is None else str(usual))
     check_device(device)
     dataset = build_part("datasets", images)
     check_full(dataset, why=NEVER_TRAINED_ON)

@@ -59,6 +59,11 @@ class Entry:
         distribution = self.ep.dist if self.ep is not None else None
         return tuple(distribution.requires or ()) if distribution is not None else ()
 
+    def libraries(self) -> tuple[str, ...]:
+        """Names of the distributions that this one always needs, as its requirements write them."""
+        plain = (text for text in self.requires if ";" not in text)
+        return tuple(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0] for text in plain)
+
     def __str__(self) -> str:
         return f"{self.kind}/{self.name} of {self.provider}"
 

@@ -291,8 +291,9 @@ class RunDirectory:
 
 def environment(*, device: str, threads: int, command: str = "") -> dict[str, Any]:
     """What the numbers of a run depend on: versions, plugin distributions, device and threads; and what was typed."""
-    names = ("torch", "numpy", "timm", "torchvision", "safetensors")
-    plugins = {entry.distribution: entry.version for entry in Index.installed().entries()}
+    entries = Index.installed().entries()
+    names = ("torch", "numpy", "safetensors", *sorted({name for entry in entries for name in entry.libraries()}))
+    plugins = {entry.distribution: entry.version for entry in entries}
     plugins |= {name: version for name in ("mlvgm", CORE) if (version := _version(name))}
     versions = {name: _version(name) for name in names}
     return {

@@ -15,9 +15,6 @@ from mlvgm.plugins.options import validate
 from mlvgm.protocols.job import Job, Record
 from mlvgm.runs.rundir import RunDirectory
 
-# Runs of the first versions are all of one kind, and do not say of which.
-_FIRST = "purify"
-
 
 @dataclass(frozen=True)
 class Stored:
@@ -49,9 +46,15 @@ def stored(path: Path) -> Stored:
 
 
 def job_name(run: RunDirectory) -> str:
-    """The name of the job that a run is of."""
+    """The name of the job that a run is of.
+
+    Raises:
+        InputError: its configuration does not say so.
+    """
     settings = from_file(run.config)
-    return str(settings["run"].value) if "run" in settings else _FIRST
+    if "run" not in settings:
+        raise InputError(f"'{run.config}' is not a run's config.yaml: it names no job", hint="restore it, `run: JOB`")
+    return str(settings["run"].value)
 
 
 def read_config(run: RunDirectory) -> tuple[Job[Any, Any], Any]:
@@ -62,15 +65,15 @@ def read_config(run: RunDirectory) -> tuple[Job[Any, Any], Any]:
         ConfigError: it is no configuration of such a run.
         PluginError: the job is not installed.
     """
-    settings = from_file(run.config)
-    job = load_job(job_name(run))
+    settings, name = from_file(run.config), job_name(run)
+    job = load_job(name)
     try:
         tree = nest({key: setting.value for key, setting in settings.items()})
         return job, validate(job.config, tree, prefix="run")
     except MlvgmError as error:
         raise ConfigError(
             f"'{run.config}' is not a run's config.yaml: {error}",
-            hint=f"restore it; options of your own go to `mlvgm run {job_name(run)} --config FILE`",
+            hint=f"restore it; options of your own go to `mlvgm run {name} --config FILE`",
         ) from error
 
 

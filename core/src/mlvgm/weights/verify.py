@@ -99,8 +99,8 @@ def _reader(path: Path, index: Index) -> str:
         raise InputError(
             f"{path}: a bare state dict that nobody recognises: {error.message.removeprefix(f'{path}: ')}",
             hint="a generator's goes through `mlvgm weights convert`, with --as and --config for what it does not "
-            "tell; a classifier's into the option of the classifier it was made for, `--set classifier.weights=FILE`, "
-            "or `classifier.checkpoint` for timm",
+            "tell; a classifier's into the option of the classifier it was made for, such as "
+            "`--set classifier.weights=FILE`",
         ) from error
     raise InputError(
         f"{path}: a bare state dict of the generator {family}",

@@ -40,10 +40,12 @@ train_biggan = Component(
     summary="trains BigGAN: hinge loss, projection discriminator with spectral norm",
     factory="mlvgm_biggan.biggan.training:BigGANTraining",
     config="mlvgm_biggan.biggan.training_config:BigGANTrainingConfig",
+    capabilities={"data": "fashion-mnist"},
 )
 
 train_biggan_encoder = Component(
     summary="trains an encoder for trained BigGAN weights, and writes both as one file",
     factory="mlvgm_biggan.encoder.training:EncoderTraining",
     config="mlvgm_biggan.encoder.training_config:EncoderTrainingConfig",
+    capabilities={"data": "fashion-mnist"},
 )

@@ -55,7 +55,7 @@ train_nvae = Component(
     summary="trains NVAE: evidence lower bound with KL warm-up, on clean or noisy inputs",
     factory="mlvgm_nvae.training:NVAETraining",
     config="mlvgm_nvae.training_config:NVAETrainingConfig",
-    capabilities={"processes": True},
+    capabilities={"data": "fashion-mnist", "processes": True},
 )
 
 vdvae_generator = Component(

@@ -53,10 +53,12 @@ train_stylegan2 = Component(
     summary="trains StyleGAN2: non-saturating loss, lazy R1, path-length regularisation",
     factory="mlvgm_stylegan.stylegan2.training:StyleGAN2Training",
     config="mlvgm_stylegan.stylegan2.training_config:StyleGAN2TrainingConfig",
+    capabilities={"data": "fashion-mnist"},
 )
 
 train_stylegan2_encoder = Component(
     summary="trains an encoder into W+ for trained StyleGAN2 weights, and writes both as one file",
     factory="mlvgm_stylegan.encoders.training:EncoderTraining",
     config="mlvgm_stylegan.encoders.training_config:EncoderTrainingConfig",
+    capabilities={"data": "fashion-mnist"},
 )

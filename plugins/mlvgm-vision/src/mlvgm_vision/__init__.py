@@ -77,5 +77,5 @@ train_fashion_cnn = Component(
     summary="trains fashion-cnn: AdamW, one-cycle rate, flips and shifts",
     factory="mlvgm_vision.training.fashion_cnn:FashionCNNTraining",
     config="mlvgm_vision.training.training_config:FashionCNNTrainingConfig",
-    capabilities={"processes": True},
+    capabilities={"data": "fashion-mnist", "processes": True},
 )
