@@ -14,7 +14,6 @@ from mlvgm.plugins.describe import described
 from mlvgm.plugins.descriptors import Component, JobComponent, KindComponent
 from mlvgm.plugins.entry import Entry
 from mlvgm.plugins.hooks import Hooks
-from mlvgm.plugins.hookspecs import hookimpl
 from mlvgm.plugins.imports import MissingExtra, import_target
 from mlvgm.plugins.index import HOOKS, Index
 from mlvgm.plugins.kinds import option_group
@@ -30,10 +29,10 @@ _STATUSES = ("ok", "note", "warning", "problem")
 
 def examine(index: Index) -> tuple[Check, ...]:
     """Everything worth knowing about this installation; nothing a plugin does stops it."""
-    hooks = Hooks(index, observers=[_Environment()])
+    hooks = Hooks(index)
     parts = _Parts()
     plugins = _made(index, None, parts)
-    return (*_told(hooks), *index.check(), *hooks.checks(), *plugins, *map(_source, parts.data))
+    return (*_environment(), *_told(hooks), *index.check(), *hooks.checks(), *plugins, *map(_source, parts.data))
 
 
 def check_plugins(index: Index, kind: str | None = None) -> tuple[Check, ...]:
@@ -163,18 +162,15 @@ def _source(info: DataInfo) -> Check:
     return Check(f"data of {info.name}", "warning" if info.sample else "ok", info.source)
 
 
-class _Environment:
-    """What core itself has to say; on the same bus as everybody else."""
+def _environment() -> list[Check]:
+    """What core itself has to say."""
+    import torch
 
-    @hookimpl
-    def mlvgm_doctor_checks(self) -> list[Check]:
-        import torch
-
-        devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())] or ["cpu"]
-        if torch.backends.mps.is_available():
-            devices.append("mps")
-        threads = f"{torch.get_num_threads()} threads on {os.cpu_count()} processors"
-        return [
-            Check("python", "ok", platform.python_version()),
-            Check("torch", "ok", f"{torch.__version__}, {', '.join(devices)}, {threads}"),
-        ]
+    devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())] or ["cpu"]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    threads = f"{torch.get_num_threads()} threads on {os.cpu_count()} processors"
+    return [
+        Check("python", "ok", platform.python_version()),
+        Check("torch", "ok", f"{torch.__version__}, {', '.join(devices)}, {threads}"),
+    ]

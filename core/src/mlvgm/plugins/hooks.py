@@ -16,9 +16,8 @@ from mlvgm.plugins import hookspecs
 from mlvgm.plugins.check import Check
 from mlvgm.plugins.describe import PluginWarning
 from mlvgm.plugins.entry import Entry
-from mlvgm.plugins.imports import SHOW_CAUSE
-from mlvgm.plugins.index import Index
-from mlvgm.plugins.load import hook_modules
+from mlvgm.plugins.imports import SHOW_CAUSE, import_target
+from mlvgm.plugins.index import HOOKS, Index
 
 STRICT = "MLVGM_STRICT_PLUGINS"
 
@@ -67,8 +66,15 @@ class Hooks:
         self._failures: list[Check] = []
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
-        for entry, module in hook_modules(Index.installed() if index is None else index, on_failure=self._record):
-            self._register(entry, module)
+        listeners = (Index.installed() if index is None else index).entries(HOOKS)
+        for entry in sorted(listeners, key=lambda entry: (entry.distribution, entry.name)):
+            try:
+                self._manager.register(import_target(entry, entry.target), name=entry.qualified)
+            except PluginError as error:
+                self._record(entry, str(error))
+            except (pluggy.PluginValidationError, ValueError) as error:
+                self._manager.unregister(name=entry.qualified)
+                self._record(entry, f"plugin {entry}: {error}")
         for observer in observers:
             self._manager.register(observer)
 
@@ -98,15 +104,8 @@ class Hooks:
         """Hook modules that were left out, and implementations of events that do not exist."""
         return (*self._failures, *self._pending())
 
-    def _register(self, entry: Entry, module: object) -> None:
-        try:
-            self._manager.register(module, name=entry.qualified)
-        except (pluggy.PluginValidationError, ValueError) as error:
-            self._manager.unregister(name=entry.qualified)
-            self._record(entry, PluginError(f"plugin {entry}: {error}"))
-
-    def _record(self, entry: Entry, error: PluginError) -> None:
-        text = " ".join(str(error).split()).removesuffix(f" ({SHOW_CAUSE})")
+    def _record(self, entry: Entry, complaint: str) -> None:
+        text = " ".join(complaint.split()).removesuffix(f" ({SHOW_CAUSE})")
         self._failures.append(Check(f"hooks/{entry.name}", "problem", text))
 
     def _pending(self) -> list[Check]:

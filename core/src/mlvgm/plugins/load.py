@@ -249,17 +249,6 @@ def command(entry: Entry) -> Callable[..., Any]:
     return found
 
 
-def hook_modules(index: Index, *, on_failure: Callable[[Entry, PluginError], None]) -> list[tuple[Entry, object]]:
-    """The hook modules that load, by distribution and name; failures are told and skipped."""
-    loaded = []
-    for entry in sorted(index.entries("hooks"), key=lambda entry: (entry.distribution, entry.name)):
-        try:
-            loaded.append((entry, import_target(entry, entry.target)))
-        except PluginError as error:
-            on_failure(entry, error)
-    return loaded
-
-
 def _goes_to_import(index: Index, kind: str, named: Reference) -> bool:
     names = {entry.name for entry in index.entries(kind)}
     if named.name in names or _IMPORT not in names or named.distribution is not None or named.argument is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import get_args
 
-from mlvgm.plugins.descriptors import Access, Component, Descriptor, KindComponent, Recipe, Weights
+from mlvgm.plugins.descriptors import Access, Component, Descriptor, Recipe, Weights
 
+_TARGETS = ("factory", "config", "converter", "job", "command", "protocol")
 _TARGET = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
 _RESOURCE = re.compile(r"\w+(\.\w+)*:[^:]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -28,52 +30,36 @@ def complaint(component: Descriptor) -> str | None:
     >>> complaint(Component(summary="", factory="my_module.build", config="my_module:Config"))
     "factory: expected 'module:attribute', got 'my_module.build'"
     """
-    return next(_complaints(component) if isinstance(component, Component) else _short(component), None)
+    return next(_complaints(component), None)
 
 
-def _short(component: Descriptor) -> Iterator[str]:
-    """Of a descriptor that has nothing but text and targets."""
-    texts = ("summary", "options") if isinstance(component, KindComponent) else ("summary", "epilog")
-    for name in texts:
-        yield from _expected(name, getattr(component, name), str, "text")
-    for name in ("job", "command", "protocol"):
+def _complaints(component: Descriptor) -> Iterator[str]:
+    yield from _texts(component)
+    for name in _TARGETS:
         target = getattr(component, name, None)
-        if target and not (isinstance(target, str) and _TARGET.fullmatch(target)):
+        if target and not _TARGET.fullmatch(target):
             yield f"{name}: expected 'module:attribute', got {target!r}"
-    yield from _version(component.api)
-
-
-def _version(api: object) -> Iterator[str]:
+    api = component.api
     if not (isinstance(api, tuple) and len(api) == 2 and all(isinstance(number, int) for number in api)):
         yield f"api: expected two whole numbers such as (1, 0), got {api!r}"
+    if isinstance(component, Component):
+        yield from _of_component(component)
 
 
-def _complaints(component: Component) -> Iterator[str]:
-    for name in ("summary", "factory", "config"):
-        yield from _expected(name, getattr(component, name), str, "text")
-    for name in ("converter", "trainer", "argument"):
-        yield from _expected(name, getattr(component, name), (str, type(None)), "text or None")
-    for name in ("factory", "config", "converter"):
-        target = getattr(component, name)
-        if target is not None and not _TARGET.fullmatch(target):
-            yield f"{name}: expected 'module:attribute', got {target!r}"
-    yield from _version(component.api)
+def _of_component(component: Component) -> Iterator[str]:
     yield from _capabilities(component.capabilities)
     for name, kind in (("weights", Weights), ("recipes", Recipe)):
         found = getattr(component, name)
         if not isinstance(found, (tuple, list)) or not all(isinstance(one, kind) for one in found):
             yield f"{name}: expected a tuple of {kind.__name__}, got {found!r}"
     for weights in component.weights:
-        for name in ("name", "file", "sha256", "licence", "summary"):
-            yield from _expected(f"weights: {name}", getattr(weights, name), str, "text")
+        yield from _texts(weights, "weights: ")
         if not _RESOURCE.fullmatch(weights.file):
             yield f"weights '{weights.name}': file: expected 'package:path', got {weights.file!r}"
         if not _SHA256.fullmatch(weights.sha256):
             yield f"weights '{weights.name}': sha256: expected 64 hexadecimal digits, got {weights.sha256!r}"
     for recipe in component.recipes:
-        yield from _expected("recipes: label", recipe.label, str, "text")
-        yield from _expected(f"recipe '{recipe.label}': note", recipe.note, str, "text")
-        yield from _expected(f"recipe '{recipe.label}': job", recipe.job, str, "text")
+        yield from _texts(recipe, "recipes: ")
         if not isinstance(recipe.options, Mapping) or not all(isinstance(key, str) for key in recipe.options):
             yield f"recipe '{recipe.label}': options: expected a mapping of dotted options, got {recipe.options!r}"
 
@@ -92,6 +78,11 @@ def _capabilities(capabilities: object) -> Iterator[str]:
         yield f"capability 'access': expected one of {', '.join(get_args(Access))}, got {access!r}"
 
 
-def _expected(name: str, value: object, kind: type | tuple[type, ...], words: str) -> Iterator[str]:
-    if not isinstance(value, kind):
-        yield f"{name}: expected {words}, got {value!r}"
+def _texts(one: Descriptor | Weights | Recipe, where: str = "") -> Iterator[str]:
+    """Fields that have to be text, or text or None, and are not."""
+    for field in fields(one):
+        value = getattr(one, field.name)
+        if field.type == "str" and not isinstance(value, str):
+            yield f"{where}{field.name}: expected text, got {value!r}"
+        elif field.type == "str | None" and not isinstance(value, str | None):
+            yield f"{where}{field.name}: expected text or None, got {value!r}"
