@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 
 from mlvgm.errors import ConfigError
 from mlvgm.noise import Keys
-from mlvgm.protocols.generator import Conditional
+from mlvgm.protocols.generator import Conditional, MultiLatentGenerator
 from mlvgm_robust.encoders.config import InversionConfig
 from mlvgm_robust.encoders.inverted import InvertedConditional, InvertedGenerator
 
 
-def build(config: InversionConfig, *, generator: Any) -> InvertedGenerator:
+def build(config: InversionConfig, *, generator: MultiLatentGenerator) -> InvertedGenerator:
     """``generator`` with :class:`~mlvgm.protocols.generator.Encodes`, in place of an encoder it may have.
 
     Raises:
@@ -31,7 +30,7 @@ def build(config: InversionConfig, *, generator: Any) -> InvertedGenerator:
     return kind(generator, steps=config.steps, rate=config.rate, regulariser=config.regulariser, scales=config.scales)
 
 
-def depends_on_coarser(generator: Any) -> int | None:
+def depends_on_coarser(generator: MultiLatentGenerator) -> int | None:
     """The first latent that changes with the noise of coarser ones, or None."""
     count = len(generator.latents)
     with torch.no_grad():

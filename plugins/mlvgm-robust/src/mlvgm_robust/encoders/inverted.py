@@ -13,7 +13,7 @@ from torch import Tensor
 from mlvgm.errors import InputError
 from mlvgm.latents import Blended, ImageSpec, Latents, LatentSpec
 from mlvgm.noise import Keys, Noise
-from mlvgm.protocols.generator import NuisanceSpec
+from mlvgm.protocols.generator import Conditional, MultiLatentGenerator, NuisanceSpec
 from mlvgm.rows import check_blend, mixed, refreshes
 from mlvgm_robust.encoders.optimise import Start, descend, starting_points
 
@@ -33,7 +33,7 @@ class InvertedGenerator:
         scales: sizes at which images are compared.
     """
 
-    generator: Any
+    generator: MultiLatentGenerator
     steps: int = 200
     rate: float = 0.1
     regulariser: float = 1e-3
@@ -43,11 +43,11 @@ class InvertedGenerator:
 
     @property
     def latents(self) -> tuple[LatentSpec, ...]:
-        return self.generator.latents  # type: ignore[no-any-return]
+        return self.generator.latents
 
     @property
     def image(self) -> ImageSpec:
-        return self.generator.image  # type: ignore[no-any-return]
+        return self.generator.image
 
     @property
     def encoder_image(self) -> ImageSpec:
@@ -59,11 +59,11 @@ class InvertedGenerator:
 
     @property
     def nuisances(self) -> tuple[NuisanceSpec, ...]:
-        return self.generator.nuisances  # type: ignore[no-any-return]
+        return self.generator.nuisances
 
     @property
     def device(self) -> torch.device:
-        return self.generator.device  # type: ignore[no-any-return]
+        return self.generator.device
 
     def to(self, device: torch.device | str) -> Self:
         return replace(self, generator=self.generator.to(device))
@@ -72,16 +72,16 @@ class InvertedGenerator:
         return replace(self, generator=self.generator.with_sampling(**options))
 
     def draw_noise(self, keys: Keys, *, tied: bool | None = None) -> Noise:
-        return self.generator.draw_noise(keys, tied=tied)  # type: ignore[no-any-return]
+        return self.generator.draw_noise(keys, tied=tied)
 
     def to_latents(self, noise: Noise) -> Latents:
-        return self.generator.to_latents(noise)  # type: ignore[no-any-return]
+        return self.generator.to_latents(noise)
 
     def decode(self, latents: Latents) -> Tensor:
-        return self.generator.decode(latents)  # type: ignore[no-any-return]
+        return self.generator.decode(latents)
 
     def generate(self, noise: Noise) -> Tensor:
-        return self.generator.generate(noise)  # type: ignore[no-any-return]
+        return self.generator.generate(noise)
 
     @cached_property
     def start(self) -> Start:
@@ -135,11 +135,16 @@ class InvertedConditional(InvertedGenerator):
     """The same around a class-conditional generator: descent begins at the nearest class and moves its embedding."""
 
     @property
+    def _conditional(self) -> Conditional:
+        assert isinstance(self.generator, Conditional)
+        return self.generator
+
+    @property
     def classes(self) -> int:
-        return self.generator.classes  # type: ignore[no-any-return]
+        return self._conditional.classes
 
     def draw_condition(self, keys: Keys) -> Tensor:
-        return self.generator.draw_condition(keys)  # type: ignore[no-any-return]
+        return self._conditional.draw_condition(keys)
 
     def embed_classes(self, classes: Tensor) -> Tensor:
-        return self.generator.embed_classes(classes)  # type: ignore[no-any-return]
+        return self._conditional.embed_classes(classes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from torch.nn.functional import avg_pool2d
 
 from mlvgm.latents import Latents
 from mlvgm.noise import Keys
-from mlvgm.protocols.generator import Conditional
+from mlvgm.protocols.generator import Conditional, MultiLatentGenerator
 from mlvgm_robust.adam import Adam
 
 _DRAWS = 128
@@ -41,7 +40,7 @@ class Start:
     images: Tensor
 
 
-def starting_points(generator: Any) -> Start:
+def starting_points(generator: MultiLatentGenerator) -> Start:
     """The start of ``generator``, from fixed keyed noise: the same for every image, batch and process."""
     noise = generator.draw_noise(Keys.of(seed=0, purpose="inversion", samples=range(_DRAWS)))
     conditions, condition_spread = None, 0.0
@@ -67,7 +66,14 @@ def starting_points(generator: Any) -> Start:
 
 
 def descend(
-    generator: Any, images: Tensor, start: Start, *, steps: int, rate: float, regulariser: float, scales: int
+    generator: MultiLatentGenerator,
+    images: Tensor,
+    start: Start,
+    *,
+    steps: int,
+    rate: float,
+    regulariser: float,
+    scales: int,
 ) -> Latents:
     """Latents whose images are near ``images``: Adam on standardised latents, each image for itself.
 
