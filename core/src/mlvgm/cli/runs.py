@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -160,7 +160,7 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json: bool, quiet
     before = directory.read_json("environment.json")
     now = environment(device=resolved.config.device, threads=resolved.config.threads)
     for key in ("versions", "plugins", "python"):
-        if workers.leads and before.get(key) not in (None, now[key]):
+        if workers.leads and _differ(before.get(key), now[key]):
             say(f"warning: {key} differ from when the run began; decisions may differ too")
     lost = [name for name, one in found.records.items() if "shard" in one and not directory.shard(name).is_file()]
     if lost and workers.leads:
@@ -178,3 +178,10 @@ def _resume(run: Path, workers: Workers, *, file: Path | None, json: bool, quiet
             for name, content in job.documents(config, study).items():
                 directory.write_json(name, content)
     finish(job, config, study, directory, hooks=hooks, workers=workers, json=json, quiet=quiet)
+
+
+def _differ(before: Any, now: Any) -> bool:
+    """Whether something has another version now; what only one of the two names says nothing."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return any(before[name] != now[name] for name in before.keys() & now.keys())
+    return before not in (None, now)
