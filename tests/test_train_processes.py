@@ -6,15 +6,13 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 import shared_training
 import torch
-from torch import Tensor
+from safetensors.torch import load_file
 
 from mlvgm.errors import ConfigError
 from mlvgm.runs.workers import Workers
@@ -31,57 +29,49 @@ def _port() -> int:
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """What one process has trained, and what two have."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     shared_training.main(one)
+    told = _two_processes(two)
+    if told and not any(two.iterdir()):  # they have not met: somebody else has taken the port in between
+        told = _two_processes(two)
+    assert not told, told
+    return one, two
+
+
+def _two_processes(folder: Path) -> list[str]:
+    """Train in two processes; what those said that failed."""
     meeting = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(_port()), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     processes = [
         subprocess.Popen(
-            [sys.executable, shared_training.__file__, str(two)],
+            [sys.executable, "-X", "faulthandler", shared_training.__file__, str(folder)],
             env=os.environ | meeting | {"RANK": str(rank)},
             stderr=subprocess.PIPE,
             text=True,
         )
         for rank in range(2)
     ]
-    for process in processes:
-        _, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
-    yield one, two
+    said = [process.communicate(timeout=120)[1] for process in processes]
+    return [f"{process.returncode}: {err}" for process, err in zip(processes, said, strict=True) if process.returncode]
 
 
-# What a step of Adam moves is about 3e-3; a wrong gradient shows in the first one.
-_TOLERANCE = 1e-4
-_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+NAMES = [name for _, name in shared_training.TRAININGS]
+# What a step of Adam moves is 1e-4 to 5e-3; a wrong gradient shows in the first one.
+_TOLERANCE = 3e-5
 
 
-def _gradients(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Size of each parameter's gradients, as the optimiser remembers it."""
-    network, optimiser = next(iter(checkpoint.values())), checkpoint["optimiser"]
-    names = [name for name in network if not name.endswith(_STATISTICS)]
-    return {name: optimiser["state"][number]["exp_avg_sq"].sqrt() for number, name in enumerate(names)}
-
-
-@pytest.mark.parametrize("name", [name for _, name in shared_training.TRAININGS])
+@pytest.mark.parametrize("name", NAMES)
 def test_two_processes_train_like_one(folders: tuple[Path, Path], name: str) -> None:
-    one, two = (torch.load(folder / name / "checkpoint.pt", weights_only=True)["state"]["parts"] for folder in folders)
-    network = next(iter(one))
-    gradients = _gradients(one)
-    largest, compared = max(float(gradient.max()) for gradient in gradients.values()), 0
-    for key, expected in one[network].items():
-        difference = (two[network][key].double() - expected.double()).abs()
-        if key in gradients:
-            # What a batch norm takes away has no gradient but rounding, of which Adam makes whole steps.
-            difference = difference[gradients[key] > 1e-6 * largest]
-            compared += difference.numel()
-        elif key.endswith("running_mean"):
-            difference = difference / 10  # follows such a parameter
-        assert not difference.numel() or difference.max() < _TOLERANCE, key
-    assert compared > 0.3 * sum(gradient.numel() for gradient in gradients.values())
+    one, two = (load_file(folder / name / "weights.safetensors") for folder in folders)
+    assert one.keys() == two.keys()
+    apart = torch.cat([(two[key].double() - one[key].double()).abs().flatten() for key in one])
+    # What a batch norm takes away has no gradient but rounding, of which Adam makes whole steps.
+    share, largest = (apart > _TOLERANCE).double().mean().item(), apart.max().item()
+    assert share < 0.01 and largest < 0.01
 
 
-@pytest.mark.parametrize("name", [name for _, name in shared_training.TRAININGS])
+@pytest.mark.parametrize("name", NAMES)
 def test_figures_are_those_of_the_whole_batch(folders: tuple[Path, Path], name: str) -> None:
     one, two = (read_figures(folder / name) for folder in folders)
     assert len(one) == 4

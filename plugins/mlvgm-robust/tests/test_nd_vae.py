@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from mlvgm.noise import Keys
+from mlvgm.training.draws import Draws
 from mlvgm_robust.attacks.fgsm import Fgsm
 from mlvgm_robust.competitors.nd_vae.architecture import NDVAEArchitecture
 from mlvgm_robust.competitors.nd_vae.network import residual_kl
@@ -121,7 +122,7 @@ def test_mean_weighs_the_components() -> None:
 
 def test_attacked_images_are_those_of_fgsm() -> None:
     model, x, labels = linear_problem(classes=3, images=6, shape=(1, 4, 4), seed=0)
-    found = attacked(model, x, labels, KEYS, eps=(0.7, 0.7))
+    found = attacked(model, x, labels, Draws(KEYS, len(x)), eps=(0.7, 0.7))
 
     class Exact:
         def gradient(self, images: Tensor, loss: object, wanted: Tensor, *, draws: int) -> tuple[None, Tensor, None]:
@@ -138,9 +139,9 @@ def test_attacked_images_are_those_of_fgsm() -> None:
 
 def test_radii_differ_within_their_range() -> None:
     model, x, labels = linear_problem(classes=3, images=40, shape=(1, 8, 8), seed=0)
-    size = (attacked(model, x, labels, KEYS, eps=(0.5, 1.0)) - x).flatten(1).norm(dim=1)
+    size = (attacked(model, x, labels, Draws(KEYS, len(x)), eps=(0.5, 1.0)) - x).flatten(1).norm(dim=1)
     assert 0.5 - 1e-5 <= size.min() < 0.55 and 0.95 < size.max() <= 1 + 1e-5
-    again = (attacked(model, x, labels, KEYS, eps=(0.5, 1.0)) - x).flatten(1).norm(dim=1)
+    again = (attacked(model, x, labels, Draws(KEYS, len(x)), eps=(0.5, 1.0)) - x).flatten(1).norm(dim=1)
     assert torch.equal(size, again)
 
 

@@ -16,6 +16,7 @@ from mlvgm.errors import ConfigError
 from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys
 from mlvgm.protocols.data import DataInfo
+from mlvgm.training.draws import Draws
 from mlvgm_robust.competitors.trades import training
 from mlvgm_robust.competitors.trades.losses import divergence, perturbed, trades_loss
 from tolerance import GRADIENT, close
@@ -52,14 +53,14 @@ def test_loss_by_hand() -> None:
 @pytest.mark.parametrize("steps", [1, 5, 16])
 def test_perturbed_images_stay_in_ball_and_box(steps: int) -> None:
     model, images, _ = linear_problem(classes=3, images=8, shape=(1, 4, 4), seed=1)
-    found = perturbed(model, images, KEYS, eps=1.5, steps=steps)
+    found = perturbed(model, images, Draws(KEYS, len(images)), eps=1.5, steps=steps)
     assert (found - images).flatten(1).norm(dim=1).max() <= 1.5 + 1e-5
     assert found.min() >= 0 and found.max() <= 1 and not found.requires_grad
 
 
 def test_of_two_classes_the_worst_direction_is_that_of_the_weights() -> None:
     model, images, _ = linear_problem(classes=2, images=8, shape=(1, 4, 4), seed=2)
-    found = perturbed(model, images, KEYS, eps=0.2, steps=16)
+    found = perturbed(model, images, Draws(KEYS, len(images)), eps=0.2, steps=16)
     moved = (found - images).flatten(1)
     normal = model.weight[0] - model.weight[1]
     assert torch.nn.functional.cosine_similarity(moved, normal[None]).abs().min() > 0.999
@@ -73,8 +74,8 @@ def test_of_two_classes_the_worst_direction_is_that_of_the_weights() -> None:
 def test_the_start_is_named_by_its_keys_and_leaves_parameters_alone() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     images = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(3))
-    first, again = (perturbed(network, images, KEYS, eps=1.0, steps=3) for _ in range(2))
-    other = perturbed(network, images, KEYS.derive("other"), eps=1.0, steps=3)
+    first, again = (perturbed(network, images, Draws(KEYS, 4), eps=1.0, steps=3) for _ in range(2))
+    other = perturbed(network, images, Draws(KEYS.derive("other"), 4), eps=1.0, steps=3)
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert all(parameter.grad is None for parameter in network.parameters())
 

@@ -179,7 +179,7 @@ def test_squared_errors_are_of_pixels_in_the_unit_interval_and_offsets_of_real_i
 def test_half_of_the_generated_images_have_one_style_and_none_is_another(tmp_path: Path, files: dict[str, str]) -> None:
     given = {**OPTIONS, "generator": files["generator"]}
     training = short_training.begin("encoder", "stylegan2", given, Made(), tmp_path)
-    styles = training._generated(Keys.of(seed=0, purpose="t", samples=[0]))[1]
+    styles = training._generated(training.session.draws(0, purpose="t"))[1]
     spread = (styles - styles[:, :1]).abs().amax((1, 2))
     assert (spread[:4] < 1e-5).all() and (spread[4:] > 1e-3).all()
     apart = torch.pdist(styles[:, 0])

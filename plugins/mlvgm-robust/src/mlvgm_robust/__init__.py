@@ -210,7 +210,7 @@ train_trades = Component(
     summary="fine-tunes a classifier to answer alike in an L2 ball around each image (arXiv 1901.08573)",
     factory="mlvgm_robust.competitors.trades.training:TradesTraining",
     config="mlvgm_robust.competitors.trades.training_config:TradesConfig",
-    capabilities={"data": "fashion-mnist"},
+    capabilities={"data": "fashion-mnist", "processes": True},
 )
 
 a_vae_purifier = Component(
@@ -233,7 +233,7 @@ train_a_vae = Component(
     summary="trains an A-VAE against a WGAN-GP critic",
     factory="mlvgm_robust.competitors.a_vae.training:AVAETraining",
     config="mlvgm_robust.competitors.a_vae.training_config:AVAETrainingConfig",
-    capabilities={"data": "fashion-mnist"},
+    capabilities={"data": "fashion-mnist", "processes": True},
 )
 
 nd_vae_purifier = Component(
@@ -256,7 +256,7 @@ train_nd_vae = Component(
     summary="trains an ND-VAE on one-step attacks of the base classifier, made as it goes",
     factory="mlvgm_robust.competitors.nd_vae.training:NDVAETraining",
     config="mlvgm_robust.competitors.nd_vae.training_config:NDVAETrainingConfig",
-    capabilities={"data": "fashion-mnist"},
+    capabilities={"data": "fashion-mnist", "processes": True},
 )
 
 bayes_alphas = Component(

@@ -60,5 +60,5 @@ train_stylegan2_encoder = Component(
     summary="trains an encoder into W+ for trained StyleGAN2 weights, and writes both as one file",
     factory="mlvgm_stylegan.encoders.training:EncoderTraining",
     config="mlvgm_stylegan.encoders.training_config:EncoderTrainingConfig",
-    capabilities={"data": "fashion-mnist"},
+    capabilities={"data": "fashion-mnist", "processes": True},
 )

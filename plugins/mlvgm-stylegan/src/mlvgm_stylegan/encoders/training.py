@@ -14,6 +14,7 @@ from mlvgm.errors import InputError
 from mlvgm.noise import Keys, normal
 from mlvgm.protocols.train import Made
 from mlvgm.training.averages import early_decay, update_average
+from mlvgm.training.draws import Draws
 from mlvgm.training.measures import squared_error
 from mlvgm.training.minibatches import check_image
 from mlvgm.training.schedule import set_rate
@@ -69,7 +70,7 @@ class EncoderTraining:
         set_rate(config.rate(number), self.optimiser)
         images, _, draws = self.session.minibatch(number)
         real = 2 * images - 1
-        generated, styles = self._generated(draws.keys)
+        generated, styles = self._generated(draws)
 
         offsets = encoder(torch.cat([real, generated]))
         on_real, on_generated = offsets.split([len(real), len(generated)])
@@ -88,12 +89,13 @@ class EncoderTraining:
         return {"loss": loss.item(), "squared error": squared.item(), "style error": error.item()}
 
     @torch.no_grad()
-    def _generated(self, keys: Keys) -> tuple[Tensor, Tensor]:
+    def _generated(self, draws: Draws) -> tuple[Tensor, Tensor]:
         """Images and their styles: half from one z for all layers, half from one for each."""
         a, count = self.generator.architecture, self.config.batch
-        z = normal(keys, "z", (count, a.num_ws, a.z_dim))[0].to(self.session.device)
+        z = normal(draws.keys, "z", (count, a.num_ws, a.z_dim))[0]
         z[: count // 2] = z[: count // 2, :1]
-        styles = self.generator.mapping(z.flatten(0, 1)).view(count, a.num_ws, a.w_dim)
+        z = z[draws.rows].to(self.session.device)
+        styles = self.generator.mapping(z.flatten(0, 1)).view(len(z), a.num_ws, a.w_dim)
         return self.generator.synthesis(styles), styles
 
     def finish(self) -> Made:

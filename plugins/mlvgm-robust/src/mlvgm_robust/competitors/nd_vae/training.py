@@ -10,6 +10,7 @@ import torch
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import build
 from mlvgm.protocols.train import Made
+from mlvgm.training.draws import Draws
 from mlvgm.training.measures import accuracy, squared_error
 from mlvgm.training.minibatches import check_image
 from mlvgm.training.schedule import set_rate
@@ -38,7 +39,7 @@ class NDVAETraining:
         check_image(session.data.info, "architecture", config.architecture.image, option="architecture.image")
         classifier = build("classifiers", config.classifier, config.options, data=session.data.info)
         self.classifier = classifier.to(session.device)
-        self.network = session.initial(lambda: NDVAE(config.architecture)).to(session.device)
+        self.network = session.shared(session.initial(lambda: NDVAE(config.architecture)))
         self.optimiser = torch.optim.Adamax(self.network.parameters(), eps=1e-3, weight_decay=config.weight_decay)
         self.parts = {"network": self.network, "optimiser": self.optimiser}
 
@@ -46,17 +47,16 @@ class NDVAETraining:
         config = self.config
         images, labels, draws = self.session.minibatch(number)
         set_rate(config.rate(number), self.optimiser)
-        noise, *latents = self._noise(draws.keys, images)
-        inputs = noised(attacked(self.classifier, images, labels, draws.keys, eps=config.eps), noise, std=config.std)
+        noise, *latents = self._noise(draws)
+        inputs = noised(attacked(self.classifier, images, labels, draws, eps=config.eps), noise, std=config.std)
         found = self.network(inputs, latents)
         reconstruction, kl = -found.pixels.log_likelihood(images).mean(), found.kl.sum(1).mean()
         loss = reconstruction + kl_weight(number, steps=config.steps, share=config.kl_warmup) * kl
         norm = self.session.update(self.optimiser, loss, clip=config.clip)
         return {"loss": loss.item(), "kl": kl.item(), "gradient": norm.item()}
 
-    def _noise(self, keys: Keys, images: Tensor) -> list[Tensor]:
-        a = self.config.architecture
-        return [part.to(images) for part in batch_noise(keys, a.image, a.latent_shapes, rows=len(images))]
+    def _noise(self, draws: Draws) -> list[Tensor]:
+        return batch_noise(draws, self.config.architecture.image, self.config.architecture.latent_shapes)
 
     def finish(self) -> Made:
         config, session, network = self.config, self.session, self.network.eval()
@@ -64,7 +64,7 @@ class NDVAETraining:
         keys = Keys.of(seed=session.seed, purpose="evaluation", samples=[0])
 
         def purify(images: Tensor) -> Tensor:
-            noise, *latents = self._noise(keys, images)
+            noise, *latents = self._noise(Draws(keys, len(images), device=session.device))
             mean: Tensor = network(noised(images, noise, std=config.std), latents).pixels.mean()
             return mean.clamp(0, 1)
 

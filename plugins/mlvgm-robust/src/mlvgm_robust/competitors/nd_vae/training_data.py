@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mlvgm.noise import Keys, normal, uniform
+from mlvgm.training.draws import Draws
 from mlvgm_robust.attacks.geometry import per_image, project, steepest
 from mlvgm_robust.attacks.losses import cross_entropy
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def attacked(
-    classify: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, keys: Keys, *, eps: tuple[float, float]
+    classify: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, draws: Draws, *, eps: tuple[float, float]
 ) -> Tensor:
     """FGSM in L2 along the gradient, with a radius of its own for each image, uniform between those of ``eps``.
 
@@ -24,12 +24,12 @@ def attacked(
         classify: images → logits, frozen.
         images: (B, C, H, W) in [0, 1].
         labels: (B,).
-        keys: one row names the radii of the batch.
+        draws: of the batch, for the radii.
         eps: least and largest radius, in units of [0, 1] pixels.
     """
     point = images.detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(cross_entropy(classify(point), labels).sum(), point)
-    radius = eps[0] + (eps[1] - eps[0]) * uniform(keys, "eps", (len(images),))[0].to(images)
+    radius = eps[0] + (eps[1] - eps[0]) * draws.uniform("eps")
     return project(images + per_image(radius) * steepest(gradient, "L2"), images, norm="L2", eps=radius)
 
 
@@ -38,7 +38,7 @@ def noised(images: Tensor, noise: Tensor, *, std: float) -> Tensor:
     return (images + std * noise).clamp(0, 1) if std else images
 
 
-def batch_noise(keys: Keys, image: tuple[int, ...], latents: tuple[tuple[int, ...], ...], *, rows: int) -> list[Tensor]:
-    """Standard normal numbers for the images and for each latent of a batch that one row of ``keys`` names."""
+def batch_noise(draws: Draws, image: tuple[int, ...], latents: tuple[tuple[int, ...], ...]) -> list[Tensor]:
+    """Standard normal numbers for the images and for each latent of a batch."""
     names = ["image", *(f"z{index}" for index in range(len(latents)))]
-    return [normal(keys, name, (rows, *shape))[0] for name, shape in zip(names, (image, *latents), strict=True)]
+    return [draws.normal(name, shape) for name, shape in zip(names, (image, *latents), strict=True)]

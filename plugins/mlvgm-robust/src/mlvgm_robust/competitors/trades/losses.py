@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from mlvgm.noise import Keys, normal
+from mlvgm.training.draws import Draws
 from mlvgm_robust.attacks.geometry import project, steepest
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def divergence(clean: Tensor, attacked: Tensor) -> Tensor:
     return F.kl_div(attacked.log_softmax(1), clean.log_softmax(1), reduction="none", log_target=True).sum(1)
 
 
-def perturbed(classify: Classify, images: Tensor, keys: Keys, *, eps: float, steps: int) -> Tensor:
+def perturbed(classify: Classify, images: Tensor, draws: Draws, *, eps: float, steps: int) -> Tensor:
     """Images in the L2 ball around ``images`` and in the box whose logits diverge most from theirs.
 
     Steps of length 2 eps / steps along the gradient (eps / 8 for sixteen), from a point too near to lie on any side.
@@ -30,13 +30,13 @@ def perturbed(classify: Classify, images: Tensor, keys: Keys, *, eps: float, ste
     Args:
         classify: images → logits.
         images: (B, C, H, W) in [0, 1].
-        keys: one row names the start of the batch.
+        draws: of the batch, for the start.
         eps: radius, in units of [0, 1] pixels.
         steps: gradient steps.
     """
     with torch.no_grad():
         clean = classify(images)
-    start = normal(keys, "start", images.shape)[0].to(images)
+    start = draws.normal("start", images.shape[1:])
     point = project(images + 1e-3 * start, images, norm="L2", eps=eps)
     for _ in range(steps):
         point.requires_grad_(True)

@@ -47,7 +47,7 @@ class TradesTraining:
         config, classifier = self.config, self.classifier
         images, labels, draws = self.session.minibatch(number)
         set_rate(config.rate(number), self.optimiser)
-        attacked = perturbed(classifier, images, draws.keys, eps=config.eps, steps=config.inner_steps)
+        attacked = perturbed(classifier, images, draws, eps=config.eps, steps=config.inner_steps)
         loss = trades_loss(classifier, images, attacked, labels, beta=config.beta)
         self.session.update(self.optimiser, loss)
         return {"loss": loss.item()}
