@@ -10,8 +10,7 @@ import shlex
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 WIDE = 110  # from here on tables show all their columns
 _NARROWEST = 20
@@ -88,8 +87,7 @@ def aligned(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
     return lines
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table.
 
     Args:

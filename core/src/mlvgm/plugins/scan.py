@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from mlvgm.foreign.others import described
 from mlvgm.plugins.check import Check
 from mlvgm.plugins.entry import Entry, canonical
-
-_HEADER = re.compile(r"^(Name|Version): *(\S+)", re.MULTILINE)
 
 
 def scan() -> tuple[list[Entry], list[Check]]:
@@ -44,10 +41,10 @@ def _read(distribution: Distribution) -> tuple[str, list[Entry]]:
     """The canonical name of a distribution, and its entries."""
     # The parser of importlib.metadata is one for mail, and costs more than all the rest.
     text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-    metadata = dict(_HEADER.findall(text.partition("\n\n")[0]))
-    name = metadata.get("Name") or _folder(distribution).rpartition("-")[0] or _folder(distribution)
+    metadata = dict(line.partition(": ")[::2] for line in text.partition("\n\n")[0].splitlines())
+    name = metadata.get("Name", "").strip() or _folder(distribution).rpartition("-")[0] or _folder(distribution)
     return canonical(name), [
-        Entry(ep.group.removeprefix("mlvgm."), ep.name, name, metadata.get("Version", ""), ep.value, ep)
+        Entry(ep.group.removeprefix("mlvgm."), ep.name, name, metadata.get("Version", "").strip(), ep.value, ep)
         for ep in distribution.entry_points
         if ep.group.startswith("mlvgm.")
     ]
