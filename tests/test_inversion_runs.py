@@ -23,7 +23,7 @@ bare = Component(
     summary="cosine waves, coarse to fine; no encoder",
     factory="waves_built:build",
     config="waves_built:Config",
-    recipes=(Recipe("waves", {"purifier.alphas": "keep:1"}),),
+    recipes={"purify": (Recipe("waves", {"purifier.alphas": "keep:1"}),)},
 )
 """
 # x = 1/2 + Σ 6 U_i z_i with U the lowest frequencies of the cosine transform.

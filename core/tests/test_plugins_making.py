@@ -114,8 +114,8 @@ def test_what_factories_make_is_an_instance_of_the_protocol() -> None:
         ({"weights": (Weights("w", "a:b", "0" * 64, "MIT", ""),)}, None),
         ({"weights": (Weights("w", "a:b", "0" * 63, "MIT", ""),)}, "sha256: expected 64"),
         ({"weights": (Weights("w", "b", "0" * 64, "MIT", ""),)}, "file: expected 'package:path'"),
-        ({"recipes": (Recipe("r", {"generator.x": 1}),)}, None),
-        ({"recipes": (Recipe("r", ("x",)),)}, "options: expected a mapping"),  # type: ignore[arg-type]
+        ({"recipes": {"j": (Recipe("r", {"generator.x": 1}),)}}, None),
+        ({"recipes": {"j": (Recipe("r", ("x",)),)}}, "options: expected a mapping"),  # type: ignore[arg-type]
     ],
 )
 def test_descriptors(changes: dict[str, Any], said: str | None) -> None:

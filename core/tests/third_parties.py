@@ -250,7 +250,7 @@ COMPONENTS = {
     "recipe": Broken(
         "generators",
         "recipe 'mine' sets generator.temprature, which is no option",
-        descriptor="recipes=(Recipe('mine', {'generator.temprature': 1}),)",
+        descriptor="recipes={'purify': (Recipe('mine', {'generator.temprature': 1}),)}",
     ),
     "recipes": Broken("generators", "recipes: expected a tuple of Recipe", descriptor="recipes=('mine',)"),
     "checksum": Broken(

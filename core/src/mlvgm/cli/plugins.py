@@ -142,8 +142,9 @@ def _describe(resolved: Resolved, config: type[BaseModel]) -> dict[str, Any]:
         "options": [asdict(option) for option in table(config)],
         "weights": [asdict(weights) for weights in component.weights],
         "recipes": [
-            {"label": recipe.label, "job": recipe.job, "options": dict(recipe.options), "note": recipe.note}
-            for recipe in component.recipes
+            {"job": job, "label": recipe.label, "options": dict(recipe.options), "note": recipe.note}
+            for job, recipes in component.recipes.items()
+            for recipe in recipes
         ],
         "source": module.origin if module is not None else None,
     }
@@ -187,7 +188,7 @@ def _print_description(described: dict[str, Any]) -> None:
     print()
     print_columns([("OPTION", "TYPE", "DEFAULT", "BOUNDS", "MEANING"), *settings])
     weights = [(weights["name"], weights["licence"], weights["summary"]) for weights in described["weights"]]
-    recipes = [(recipe["label"], recipe["note"]) for recipe in described["recipes"]]
+    recipes = [(recipe["job"], recipe["label"], recipe["note"]) for recipe in described["recipes"]]
     _print_section("WEIGHTS", weights)
     _print_section("RECIPES", recipes)
 

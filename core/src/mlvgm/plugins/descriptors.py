@@ -44,13 +44,11 @@ class Recipe:
         label: row in tables, while these options are what the run resolves to; weights are named beside it.
         options: dotted options (``"generator.weights"``, ``"purifier.alphas"``) and their values.
         note: said wherever its numbers appear, as long as the label stands.
-        job: name of the job whose options these are.
     """
 
     label: str
     options: Mapping[str, object]
     note: str = ""
-    job: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Component:
             that maps a budget preset to field values.
         capabilities: what it can do, in plain values, for plans and refusals.
         weights: weights that ship with it.
-        recipes: generators only: ways of using it in jobs, the default of each first.
+        recipes: generators only: ways of using it, by the name of the job, the default first.
         converter: ``"module:attribute"`` of ``convert(container) -> Converted | None``, which turns other code bases'
             checkpoints into weights of this component and returns None for those of other families
             (:mod:`mlvgm.weights.container`).
@@ -79,7 +77,7 @@ class Component:
     config: str
     capabilities: Mapping[str, str | int | bool] = field(default_factory=dict)
     weights: tuple[Weights, ...] = ()
-    recipes: tuple[Recipe, ...] = ()
+    recipes: Mapping[str, tuple[Recipe, ...]] = field(default_factory=dict)
     converter: str | None = None
     trainer: str | None = None
     argument: str | None = None

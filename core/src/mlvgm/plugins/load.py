@@ -107,7 +107,7 @@ def config_class(resolved: Resolved) -> type[BaseModel]:
         raise PluginError(f"plugin {entry}: {component.config} is {what}, expected a subclass of pydantic.BaseModel")
     if component.argument is not None and component.argument not in found.model_fields:
         raise PluginError(f"plugin {entry}: its argument '{component.argument}' is no field of {component.config}")
-    for recipe in component.recipes:
+    for recipe in (one for of_job in component.recipes.values() for one in of_job):
         for key in recipe.options:
             group, _, name = key.partition(".")
             if group == "generator" and name.partition(".")[0] not in found.model_fields:

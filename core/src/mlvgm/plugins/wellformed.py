@@ -48,20 +48,25 @@ def _complaints(component: Descriptor) -> Iterator[str]:
 
 def _of_component(component: Component) -> Iterator[str]:
     yield from _capabilities(component.capabilities)
-    for name, kind in (("weights", Weights), ("recipes", Recipe)):
-        found = getattr(component, name)
-        if not isinstance(found, (tuple, list)) or not all(isinstance(one, kind) for one in found):
-            yield f"{name}: expected a tuple of {kind.__name__}, got {found!r}"
+    if not _all(component.weights, Weights):
+        yield f"weights: expected a tuple of Weights, got {component.weights!r}"
+    recipes = component.recipes
+    if not (isinstance(recipes, Mapping) and all(_all(of_job, Recipe) for of_job in recipes.values())):
+        yield f"recipes: expected a tuple of Recipe by the name of a job, got {recipes!r}"
     for weights in component.weights:
         yield from _texts(weights, "weights: ")
         if not _RESOURCE.fullmatch(weights.file):
             yield f"weights '{weights.name}': file: expected 'package:path', got {weights.file!r}"
         if not _SHA256.fullmatch(weights.sha256):
             yield f"weights '{weights.name}': sha256: expected 64 hexadecimal digits, got {weights.sha256!r}"
-    for recipe in component.recipes:
+    for recipe in (one for of_job in recipes.values() for one in of_job):
         yield from _texts(recipe, "recipes: ")
         if not isinstance(recipe.options, Mapping) or not all(isinstance(key, str) for key in recipe.options):
             yield f"recipe '{recipe.label}': options: expected a mapping of dotted options, got {recipe.options!r}"
+
+
+def _all(found: object, kind: type) -> bool:
+    return isinstance(found, tuple | list) and all(isinstance(one, kind) for one in found)
 
 
 def _capabilities(capabilities: object) -> Iterator[str]:

@@ -21,11 +21,13 @@ biggan_generator = Component(
             note="the encoder was trained to denoise: a step beyond the paper's use of a model as it is",
         ),
     ),
-    recipes=(
-        Recipe("mlvgm", {"purifier.noise": 4.0, "purifier.alphas": "keep:2"}),
-        Recipe("α = 0", {"purifier.alphas": "none"}, note="reconstruction only"),
-        Recipe("cosine", {"purifier.noise": 0.0, "purifier.alphas": "cosine"}),
-    ),
+    recipes={
+        "purify": (
+            Recipe("mlvgm", {"purifier.noise": 4.0, "purifier.alphas": "keep:2"}),
+            Recipe("α = 0", {"purifier.alphas": "none"}, note="reconstruction only"),
+            Recipe("cosine", {"purifier.noise": 0.0, "purifier.alphas": "cosine"}),
+        ),
+    },
 )
 
 biggan_deep_generator = Component(

@@ -28,27 +28,29 @@ nvae = Component(
             note="denoising-trained: a step beyond the paper's use of a generator as it is",
         ),
     ),
-    recipes=(
-        Recipe(
-            "mlvgm",
-            {
-                "generator.weights": "denoising",
-                "generator.temperature": 0.6,
-                "purifier.noise": 8.0,
-                "purifier.alphas": "keep:6",
-            },
+    recipes={
+        "purify": (
+            Recipe(
+                "mlvgm",
+                {
+                    "generator.weights": "denoising",
+                    "generator.temperature": 0.6,
+                    "purifier.noise": 8.0,
+                    "purifier.alphas": "keep:6",
+                },
+            ),
+            Recipe("α = 0", {"purifier.alphas": "none"}, note="reconstruction only"),
+            Recipe(
+                "paper: cosine",
+                {
+                    "generator.weights": "clean",
+                    "generator.temperature": 0.6,
+                    "purifier.noise": 0.0,
+                    "purifier.alphas": "cosine",
+                },
+            ),
         ),
-        Recipe("α = 0", {"purifier.alphas": "none"}, note="reconstruction only"),
-        Recipe(
-            "paper: cosine",
-            {
-                "generator.weights": "clean",
-                "generator.temperature": 0.6,
-                "purifier.noise": 0.0,
-                "purifier.alphas": "cosine",
-            },
-        ),
-    ),
+    },
 )
 
 train_nvae = Component(

@@ -27,19 +27,21 @@ stylegan2_generator = Component(
             summary="shapes 3×32×32, 8 styles, no encoder",
         ),
     ),
-    recipes=(
-        Recipe(
-            "mlvgm",
-            {
-                "generator.weights": "fashion-mnist",
-                "generator.psi": 1.0,
-                "purifier.noise": 4.0,
-                "purifier.alphas": "keep:6",
-            },
+    recipes={
+        "purify": (
+            Recipe(
+                "mlvgm",
+                {
+                    "generator.weights": "fashion-mnist",
+                    "generator.psi": 1.0,
+                    "purifier.noise": 4.0,
+                    "purifier.alphas": "keep:6",
+                },
+            ),
+            Recipe("α = 0", {"purifier.alphas": "none"}, note="reconstruction only"),
+            Recipe("paper: cosine", {"purifier.noise": 0.0, "purifier.alphas": "cosine"}),
         ),
-        Recipe("α = 0", {"purifier.alphas": "none"}, note="reconstruction only"),
-        Recipe("paper: cosine", {"purifier.noise": 0.0, "purifier.alphas": "cosine"}),
-    ),
+    },
 )
 
 stylegan3_generator = Component(

@@ -33,7 +33,7 @@ def recipe_settings(settings: Settings) -> dict[str, Setting]:
 
 
 def _recipes(settings: Settings) -> tuple[Recipe, ...]:
-    return resolved_component("generator", part(settings, "generator")).component.recipes or (
+    return resolved_component("generator", part(settings, "generator")).component.recipes.get("purify") or (
         Recipe("mlvgm", {}),
         Recipe("α = 0", {"purifier.alphas": "none"}),
     )
