@@ -79,7 +79,7 @@ def train(
                 device=device,
                 resume=resume,
                 workers=workers,
-                data_options={key: setting.value for key, setting in part(given, "data").items() if key != "name"},
+                data_options={key: setting.value for key, setting in part(given, "data").items()},
                 progress=lambda step, steps, figures: update(
                     step, steps, " ".join(f"{key} {value:.4g}" for key, value in figures.items())
                 ),

@@ -26,7 +26,7 @@ def write_card(
         made: what the training says of the weights.
         seconds: processor time.
         figure: chart of the training's figures, in the same folder.
-        data_options: what the data set was made with.
+        data_options: what the data set was made with, and its ``name`` where the user gave an argument with it.
     """
     content, data = session.weights.read_bytes(), session.data.info
     lines = [
@@ -53,9 +53,10 @@ def write_card(
 def training_command(session: Session, data_options: Mapping[str, object]) -> str:
     """The command that repeats a training: every option that is not a default, those of nested ones one by one."""
     given = session.config.model_dump(mode="json", exclude_defaults=True)
-    options = flatten({"data": data_options, "train": given}).items()
+    data = {"name": session.data.info.name, **data_options}
+    name = data.pop("name")
+    options = flatten({"data": data, "train": given}).items()
     settings = "".join(f" --set '{option}={_value(value)}'" for option, value in options)
-    name = session.data.info.name
     return f"mlvgm train {session.kind} {session.name} --data {name} --seed {session.seed}{settings}"
 
 

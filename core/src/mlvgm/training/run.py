@@ -48,7 +48,7 @@ def train(
         device: torch device.
         resume: go on from the checkpoint in ``folder``.
         workers: this process among those that share each batch; the only one by default.
-        data_options: what ``data`` was made with, for the command in the card.
+        data_options: what ``data`` was made with, its ``name`` included, for the command in the card.
         progress: called with (step, steps, figures).
 
     Raises:
