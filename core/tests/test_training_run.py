@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mlvgm.errors import ConfigError, InputError, PluginError
+from mlvgm.errors import ConfigError, InputError, PluginError, Stopped
 from mlvgm.plugins.index import Index
 from mlvgm.runs.workers import Workers
+from mlvgm.training.checkpoint import save_checkpoint
 from mlvgm.training.log import read_figures
 from mlvgm.training.run import train
 from mlvgm.training.trainers import choose
@@ -82,3 +84,24 @@ def test_what_can_be_trained_is_named_by_components_and_by_trainers(index: Index
         choose("generator", "pixle", {})
     with pytest.raises(ConfigError, match=r"unknown kind of component to train 'generatr' \(did you mean 'generator'"):
         choose("generatr", "pixel", {})
+
+
+def test_a_full_disk_stops_it_without_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = 0
+
+    def save(*arguments: object, **how: object) -> None:
+        nonlocal saved
+        saved += 1
+        if saved == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save_checkpoint(*arguments, **how)  # type: ignore[arg-type]
+
+    chosen, folder = choose("generator", "pixel", {"checkpoint_every": 0.0, "steps": 4}), tmp_path / "out"
+    monkeypatch.setattr("mlvgm.training.loop.save_checkpoint", save)
+    with pytest.raises(Stopped, match=r"the disk is full; the last checkpoint is safe \(free some space; the same"):
+        train(chosen, Greys(), folder=folder)
+    monkeypatch.undo()
+    (folder / ".checkpoint.pt.x.part").touch()  # of a process that was killed while it wrote
+    seen: list[int] = []
+    train(chosen, Greys(), folder=folder, resume=True, progress=lambda step, steps, figures: seen.append(step))
+    assert seen == [3, 4] and not list(folder.glob(".*.part"))

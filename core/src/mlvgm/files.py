@@ -12,10 +12,11 @@ import os
 import re
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mlvgm.errors import InputError
+from mlvgm.errors import InputError, Stopped
 
 _UNFINISHED = ".part"
 _LEAST_FREE = 1_000_000  # bytes
@@ -84,6 +85,25 @@ def remove_unfinished(folder: Path) -> None:
 def disk_is_full(error: OSError) -> bool:
     """Whether there was no space left, or no more of it for this user."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def stopping_without_loss(safe: str, *, go_on: str) -> Iterator[None]:
+    """Turn a full disk, or a file that cannot be read or written, into one message.
+
+    Args:
+        safe: what is not lost, in words.
+        go_on: how to go on.
+
+    Raises:
+        Stopped: that happened.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = disk_is_full(error)
+        what = "the disk is full" if full else reason(error)
+        raise Stopped(f"{what}; {safe}", hint=f"free some space; {go_on}" if full else go_on) from None
 
 
 def reason(error: OSError) -> str:

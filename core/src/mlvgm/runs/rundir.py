@@ -16,8 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlvgm.errors import InputError, Stopped
-from mlvgm.files import check_writable, disk_is_full, is_unfinished, reason, write_bytes, write_text
+from mlvgm.errors import InputError
+from mlvgm.files import check_writable, is_unfinished, reason, stopping_without_loss, write_bytes, write_text
 from mlvgm.plugins.index import CORE, Index
 from mlvgm.runs import records
 from mlvgm.runs.lock import LOCK, is_locked, locked
@@ -277,16 +277,9 @@ class RunDirectory:
         Raises:
             Stopped: that happened.
         """
-        try:
+        safe = f"every finished unit is safe in '{self.path}'"
+        with stopping_without_loss(safe, go_on=go_on or f"`mlvgm runs resume {self.path}` goes on"):
             yield
-        except OSError as error:
-            what, first = reason(error), ""
-            if disk_is_full(error):
-                what, first = "the disk is full", "free some space; "
-            raise Stopped(
-                f"{what}; every finished unit is safe in '{self.path}'",
-                hint=first + (go_on or f"`mlvgm runs resume {self.path}` goes on"),
-            ) from None
 
 
 def environment(*, device: str, threads: int, command: str = "") -> dict[str, Any]:

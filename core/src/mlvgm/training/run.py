@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from mlvgm.errors import ConfigError
+from mlvgm.files import remove_unfinished, stopping_without_loss
 from mlvgm.full_data import NEVER_TRAINED_ON, check_full
 from mlvgm.plugins.load import built
 from mlvgm.protocols.data import Dataset
@@ -20,6 +21,8 @@ from mlvgm.training.log import NAME, draw_figures
 from mlvgm.training.loop import Progress, run_steps
 from mlvgm.training.session import Session
 from mlvgm.training.trainers import Chosen
+
+_GO_ON, _SAFE = "the same command with --resume goes on", "the last checkpoint is safe"
 
 
 def train(
@@ -57,7 +60,7 @@ def train(
             another training.
         ConfigError: several processes cannot share the training.
         CheckFailed: it diverged.
-        Stopped: SIGTERM or SIGHUP came.
+        Stopped: SIGTERM or SIGHUP came, or a file could not be written.
     """
     workers = Workers() if workers is None else workers
     check_full(data, why=NEVER_TRAINED_ON)
@@ -70,11 +73,13 @@ def train(
     training: Training = built(chosen.trainer, chosen.config, session=session)
     workers.wait()  # nobody looks whether the folder is empty any more
     folder.mkdir(parents=True, exist_ok=True)
-    go_on, kept = "the same command with --resume goes on", "the last checkpoint is safe"
-    with locked(folder) if workers.leads else nullcontext(), stopping_on_signals(go_on, kept=kept):
-        seconds = run_steps(training, session, resume=resume, progress=progress)
-        trained = _finish(training, session, seconds, data_options or {}) if workers.leads else None
-        return workers.agree(trained)  # type: ignore[no-any-return]
+    with locked(folder) if workers.leads else nullcontext(), stopping_without_loss(_SAFE, go_on=_GO_ON):
+        if workers.leads:
+            remove_unfinished(folder)
+        with stopping_on_signals(_GO_ON, kept=_SAFE):
+            seconds = run_steps(training, session, resume=resume, progress=progress)
+            trained = _finish(training, session, seconds, data_options or {}) if workers.leads else None
+            return workers.agree(trained)  # type: ignore[no-any-return]
 
 
 def _finish(training: Training, session: Session, seconds: float, data_options: Mapping[str, object]) -> Trained:
