@@ -1,9 +1,9 @@
 """How many wrong versions of the project its tests notice: ``make mutation``, or this file with names of modules.
 
 Each line of ``*.jsonl`` beside this file is a mutant: ``file``, ``text`` (there once), its ``replacement``, what
-it would make false (``falsifies``), and ``tests``, the test files that should notice. A mutant that those miss goes
-through all fast tests. ``equivalents.jsonl`` holds changes that change nothing, each with a ``reason``; they are not
-counted.
+it would make false (``falsifies``), and ``tests``, the test files that should notice. One that those miss has survived,
+unless all fast tests are asked too (``--all-tests``), which takes minutes for each. ``equivalents.jsonl`` holds changes
+that change nothing, each with a ``reason``; they are not counted.
 
 The project itself is never touched: every worker has a folder of links to the packages with one file replaced, which
 comes before the installed packages on the path.
@@ -115,12 +115,14 @@ class Overlay:
         raise SystemExit(f"pytest {' '.join(tests)} ended with {done.returncode}:\n{done.stdout.decode()[-2000:]}")
 
 
-def killed(overlay: Overlay, mutant: Mutant) -> bool:
-    """Whether a fast test notices the mutant: first those that should, then all."""
-    return bool(mutant.tests and overlay.notices(mutant, mutant.tests)) or overlay.notices(mutant, ())
+def killed(overlay: Overlay, mutant: Mutant, *, all_tests: bool) -> bool:
+    """Whether one of the tests that should notice the mutant does; of all fast tests where none is named."""
+    if mutant.tests and overlay.notices(mutant, mutant.tests):
+        return True
+    return (all_tests or not mutant.tests) and overlay.notices(mutant, ())
 
 
-def survey(chosen: dict[str, list[Mutant]], *, workers: int) -> dict[str, list[Mutant]]:
+def survey(chosen: dict[str, list[Mutant]], *, workers: int, all_tests: bool = False) -> dict[str, list[Mutant]]:
     """The survivors of each list."""
     todo: queue.SimpleQueue[tuple[str, Mutant]] = queue.SimpleQueue()
     for name, found in chosen.items():
@@ -135,7 +137,7 @@ def survey(chosen: dict[str, list[Mutant]], *, workers: int) -> dict[str, list[M
                 name, mutant = todo.get_nowait()
             except queue.Empty:
                 return
-            gone = killed(overlay, mutant)
+            gone = killed(overlay, mutant, all_tests=all_tests)
             if not gone:
                 survivors[name].append(mutant)
             minutes, verdict = (time.monotonic() - started) / 60, "killed" if gone else "SURVIVED"
@@ -162,9 +164,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How many wrong versions of the project its tests notice.")
     parser.add_argument("lists", nargs="*", help="names of lists; all of them if none is given")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--all-tests", action="store_true", help="ask all fast tests where the named ones miss one")
     arguments = parser.parse_args()
     chosen = lists(arguments.lists)
-    survivors = survey(chosen, workers=arguments.workers)
+    survivors = survey(chosen, workers=arguments.workers, all_tests=arguments.all_tests)
     count, alive = sum(map(len, chosen.values())), sum(map(len, survivors.values()))
     print()
     for name, found in chosen.items():
