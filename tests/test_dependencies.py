@@ -98,7 +98,7 @@ def test_core_names_no_component() -> None:
 
 
 def _modules() -> dict[str, Path]:
-    sources = [ROOT / "core" / "src", *(plugin / "src" for plugin in PLUGINS if plugin.name != "mlvgm-robust")]
+    sources = [ROOT / "core" / "src", *(plugin / "src" for plugin in PLUGINS)]
     return {
         ".".join(file.relative_to(source).with_suffix("").parts).removesuffix(".__init__"): file
         for source in sources

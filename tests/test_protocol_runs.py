@@ -13,7 +13,8 @@ import yaml
 
 from mlvgm.cli.main import main
 from mlvgm_robust.audit.attempts import AuditContext
-from mlvgm_robust.audit.check import CheckInfo, Finding, Status, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, Status
+from mlvgm_robust.audit.subject import Subject
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

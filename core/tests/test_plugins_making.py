@@ -29,8 +29,8 @@ from mlvgm.plugins.wellformed import complaint
 from mlvgm.protocols.attack import AttackInfo
 from mlvgm.protocols.data import DataInfo, Split
 from mlvgm.reading import read, size_of
-from mlvgm_robust.audit.check import adjusted, effort
 from mlvgm_robust.audit.configured import configured_attack
+from mlvgm_robust.audit.subject import adjusted, effort
 from mlvgm_robust.evaluation.defence import Defence
 
 ENTRY = Entry("purifiers", "mine", "third-party", "1.0", "mine:component")

@@ -83,7 +83,7 @@ def build(config):
 
 def check(identity: str, call: str) -> str:
     return f"""{CONFIG}
-from mlvgm_robust.audit.check import CheckInfo
+from mlvgm_robust.audit.finding import CheckInfo
 
 class Check:
     info = CheckInfo("{identity}")

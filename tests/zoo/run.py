@@ -16,8 +16,8 @@ import torch
 from mlvgm.configuration.settings import Setting
 from mlvgm.errors import InputError
 from mlvgm_robust.audit.attempts import AuditContext
-from mlvgm_robust.audit.check import Finding
 from mlvgm_robust.audit.evaluation import audit_config, build_checks, build_subject
+from mlvgm_robust.audit.finding import Finding
 from mlvgm_robust.audit.verdict import Verdict, audit
 
 FLAWED = ("gradients", "randomness", "leaks", "outputs")

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from blended_alphas import check_tensor_alphas
 from small_biggans import GENERATORS, all_close, every, keys, pictures, ramp
 
+from blended_alphas import check_tensor_alphas
 from mlvgm.latents import Latents
 from mlvgm_biggan.biggan.generator import EncodingBigGANGenerator
 from tolerance import close

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mlvgm.protocols.attack import AttackInfo
-from mlvgm_robust.audit.check import Subject
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.evaluation.harness import Protocol
 

@@ -18,7 +18,9 @@ from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.losses import cross_entropy
 from mlvgm_robust.audit.attempts import AuditContext
-from mlvgm_robust.audit.check import Check, Finding, Subject
+from mlvgm_robust.audit.check import Check
+from mlvgm_robust.audit.finding import Finding
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.evaluation.harness import Attacked, Protocol, run_attack, score
 from mlvgm_robust.evaluation.target import Target

@@ -33,7 +33,7 @@ from audited import (
 from golden_classifier import classifier
 
 from mlvgm.plugins.index import Index
-from mlvgm_robust.audit.check import Subject
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.audit.verdict import Verdict, audit
 from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.noise import AddNoise

@@ -16,8 +16,9 @@ from mlvgm.latents import ImageSpec
 from mlvgm.protocols.attack import AttackInfo
 from mlvgm.protocols.data import DataInfo, Split
 from mlvgm_robust.audit.attempts import AuditContext, worth
-from mlvgm_robust.audit.check import NotRun, adjusted, effort
 from mlvgm_robust.audit.evaluation import _reserve
+from mlvgm_robust.audit.finding import NotRun
+from mlvgm_robust.audit.subject import adjusted, effort
 from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.evaluation.harness import Protocol, Scores, run_attack
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.foreign.others import NotFinite
 from mlvgm.noise import Keys
-from mlvgm_robust.audit.check import NoPower, NotRun
+from mlvgm_robust.audit.finding import NoPower, NotRun
 from mlvgm_robust.audit.imported import ImportedDefence, UnknownClassifier, WholeModule, imported_defence, untouched
 from mlvgm_robust.evaluation.defence import Defence
 from tolerance import close

@@ -15,8 +15,9 @@ from mlvgm.foreign.nature import Nature
 from mlvgm.noise import Keys
 from mlvgm.plugins.load import build
 from mlvgm_robust.audit.attempts import AuditContext
-from mlvgm_robust.audit.check import CheckInfo, Finding, NoPower, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NoPower
 from mlvgm_robust.audit.imported import ImportedDefence, UnknownClassifier, WholeModule
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.leak_context import _alike
 from mlvgm_robust.checks.power import Power, answered, tried, twin_of
 from mlvgm_robust.evaluation.defence import Defence

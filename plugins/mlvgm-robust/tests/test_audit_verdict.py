@@ -14,7 +14,8 @@ from mlvgm.foreign.others import NotFinite
 from mlvgm.plugins.index import Index
 from mlvgm_robust.audit.attempts import AuditContext
 from mlvgm_robust.audit.card import as_plain, write_card
-from mlvgm_robust.audit.check import CheckInfo, Finding, NoPower, NotRun, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NoPower, NotRun
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.audit.verdict import Verdict, audit
 
 

@@ -18,7 +18,8 @@ from mlvgm.plugins.load import build, component, config_class
 from mlvgm_robust.attacks.deepfool import DeepFool
 from mlvgm_robust.attacks.square import Square
 from mlvgm_robust.audit.attempts import AuditContext
-from mlvgm_robust.audit.check import Finding, NoPower, NotRun, Subject
+from mlvgm_robust.audit.finding import Finding, NoPower, NotRun
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.doubled import as_double, doubled
 from mlvgm_robust.checks.known_noise import KnownNoise
 from mlvgm_robust.checks.planted import plant

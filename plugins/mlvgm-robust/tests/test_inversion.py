@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from blended_alphas import check_tensor_alphas
 from linear_models import LinearClassifier
 from torch import Tensor
 
+from blended_alphas import check_tensor_alphas
 from families import BigGANDeepLike, BigGANLike, LinearGaussian, StyleGANLike, VDVAELike
 from family import weight
 from mlvgm.errors import ConfigError, InputError

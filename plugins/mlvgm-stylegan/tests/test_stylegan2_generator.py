@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from blended_alphas import check_tensor_alphas
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 import test_families as families
+from blended_alphas import check_tensor_alphas
 from mlvgm.errors import ConfigError, InputError
 from mlvgm.latents import ImageSpec
 from mlvgm.noise import Keys, Noise

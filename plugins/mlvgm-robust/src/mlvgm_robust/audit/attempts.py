@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mlvgm.protocols.attack import Attack, AttackContext, AttackInfo
-from mlvgm_robust.audit.check import Subject
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.evaluation.harness import Attacked, Protocol, Scores, score
 from mlvgm_robust.evaluation.target import Target

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlvgm.files import write_text
-from mlvgm_robust.audit.check import Finding
+from mlvgm_robust.audit.finding import Finding
 from mlvgm_robust.audit.verdict import Verdict
 
 SCHEMA = 1

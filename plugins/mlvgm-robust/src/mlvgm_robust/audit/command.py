@@ -11,8 +11,8 @@ import typer
 from mlvgm.cli import options
 
 if TYPE_CHECKING:
-    from mlvgm_robust.audit.check import Finding
     from mlvgm_robust.audit.examine import Examined
+    from mlvgm_robust.audit.finding import Finding
 
 
 def audit(

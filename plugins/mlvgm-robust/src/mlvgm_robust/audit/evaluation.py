@@ -20,9 +20,11 @@ from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.data import Dataset, Split
 from mlvgm.reading import read, size_of
 from mlvgm_robust.audit.attempts import AuditContext
-from mlvgm_robust.audit.check import Check, CheckInfo, Finding, Subject
+from mlvgm_robust.audit.check import Check
 from mlvgm_robust.audit.configured import configured_attack
+from mlvgm_robust.audit.finding import CheckInfo, Finding
 from mlvgm_robust.audit.imported import imported_defence, untouched
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.audit.verdict import UNUSABLE
 from mlvgm_robust.evaluation.admissible import check_attackable
 from mlvgm_robust.evaluation.defence import Defence

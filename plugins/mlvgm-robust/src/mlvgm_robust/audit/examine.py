@@ -13,8 +13,8 @@ from mlvgm.configuration.settings import Settings
 from mlvgm.files import check_writable
 from mlvgm_robust.audit.attempts import AuditContext
 from mlvgm_robust.audit.card import as_plain, write_card
-from mlvgm_robust.audit.check import Finding
 from mlvgm_robust.audit.evaluation import build_checks, build_subject, use_threads
+from mlvgm_robust.audit.finding import Finding
 from mlvgm_robust.audit.verdict import Verdict
 from mlvgm_robust.audit.verdict import audit as run_checks
 from mlvgm_robust.purify.config import PurifyConfig

@@ -19,7 +19,7 @@ from mlvgm.foreign.seeded import drawn
 from mlvgm.noise import Keys
 from mlvgm.protocols.classifier import Classifier
 from mlvgm.protocols.purifier import PurifierNoise
-from mlvgm_robust.audit.check import NotRun
+from mlvgm_robust.audit.finding import NotRun
 from mlvgm_robust.evaluation.defence import Backward, Defence
 
 

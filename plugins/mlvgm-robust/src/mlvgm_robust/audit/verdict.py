@@ -13,7 +13,9 @@ from mlvgm.foreign.others import BadAnswer, described
 from mlvgm.plugins.blame import blamed
 from mlvgm.plugins.index import Index
 from mlvgm_robust.audit.attempts import AuditContext
-from mlvgm_robust.audit.check import Check, Finding, NoPower, NotRun, Status, Subject
+from mlvgm_robust.audit.check import Check
+from mlvgm_robust.audit.finding import Finding, NoPower, NotRun, Status
+from mlvgm_robust.audit.subject import Subject
 
 _ASIDE: tuple[Status, ...] = ("warn", "no power", "not run")
 _ANSWERS: tuple[Status, ...] = ("pass", "warn", "fail")

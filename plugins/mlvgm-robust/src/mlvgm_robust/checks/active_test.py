@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from mlvgm.statistics import wilson
-from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Status, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NotRun, Status
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import percent
 from mlvgm_robust.checks.config import ActiveTestConfig
 from mlvgm_robust.checks.known_noise import KnownNoise

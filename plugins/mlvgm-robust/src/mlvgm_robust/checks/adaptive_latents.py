@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from mlvgm.errors import ConfigError
 from mlvgm_robust.attacks.latent_drift import LatentDrift
 from mlvgm_robust.attacks.latent_target import LatentTarget
-from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Status, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NotRun, Status
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import counts, estimate, fallen, worst
 from mlvgm_robust.checks.config import AdaptiveLatentsConfig
 from mlvgm_robust.evaluation.admissible import check_attackable

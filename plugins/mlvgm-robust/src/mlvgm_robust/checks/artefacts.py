@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 
 from mlvgm.files import write_bytes
 from mlvgm.tensors_file import as_bytes
-from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.config import ArtefactsConfig
 
 if TYPE_CHECKING:

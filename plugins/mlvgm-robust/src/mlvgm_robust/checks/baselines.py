@@ -9,7 +9,8 @@ import torch
 
 from mlvgm.noise import Keys
 from mlvgm_robust.attacks.geometry import distance
-from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NotRun
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import estimate, percent, points
 from mlvgm_robust.checks.config import BaselinesConfig
 from mlvgm_robust.checks.transfer_surrogate import with_other_alphas

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlvgm_robust.attacks.square import Square
-from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NotRun
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import counts, estimate, fallen
 from mlvgm_robust.checks.config import BlackboxSquareConfig
 from mlvgm_robust.checks.power import answered, tried

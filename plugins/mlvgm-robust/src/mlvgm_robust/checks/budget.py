@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.config import BudgetConfig
 
 if TYPE_CHECKING:

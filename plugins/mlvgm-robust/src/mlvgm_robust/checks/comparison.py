@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlvgm.statistics import Difference, paired_difference, wilson
-from mlvgm_robust.audit.check import Status
+from mlvgm_robust.audit.finding import Status
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject, adjusted
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NotRun
+from mlvgm_robust.audit.subject import Subject, adjusted
 from mlvgm_robust.checks.comparison import changed, counts, estimate, worst
 from mlvgm_robust.checks.config import ControlNullConfig
 

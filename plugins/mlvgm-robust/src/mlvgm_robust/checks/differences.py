@@ -9,7 +9,7 @@ import torch
 from mlvgm.noise import Keys, normal
 from mlvgm_robust.attacks.geometry import per_image
 from mlvgm_robust.attacks.losses import margin
-from mlvgm_robust.audit.check import Subject
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.evaluation.target import Target
 
 if TYPE_CHECKING:

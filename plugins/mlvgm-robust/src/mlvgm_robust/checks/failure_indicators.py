@@ -9,7 +9,8 @@ import torch
 
 from mlvgm_robust.attacks.geometry import project, steepest
 from mlvgm_robust.attacks.losses import margin as margin_loss
-from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import counts, estimate, fallen, percent, worst
 from mlvgm_robust.checks.config import FailureIndicatorsConfig
 from mlvgm_robust.checks.power import answered, tried_by

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from mlvgm.errors import ConfigError
 from mlvgm.protocols.attack import gradient_paths
 from mlvgm_robust.attacks.transfer import Transfer
-from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NotRun
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import counts, estimate, fallen, worst
 from mlvgm_robust.checks.config import GradientKindsConfig
 from mlvgm_robust.checks.power import answered, tried

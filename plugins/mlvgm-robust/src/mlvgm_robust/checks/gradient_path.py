@@ -11,7 +11,8 @@ import torch
 from mlvgm.noise import Keys, normal
 from mlvgm.statistics import wilson
 from mlvgm_robust.attacks.geometry import distance, per_image, project
-from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import percent
 from mlvgm_robust.checks.config import GradientPathConfig
 from mlvgm_robust.checks.differences import central_errors, gradient_of, inward_errors

@@ -10,8 +10,9 @@ import torch
 
 from mlvgm.noise import Keys, uniform
 from mlvgm_robust.attacks.losses import margin
-from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NotRun
 from mlvgm_robust.audit.imported import WholeModule
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import percent
 from mlvgm_robust.checks.config import LeakContextConfig
 from mlvgm_robust.checks.known_noise import KnownNoise

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from mlvgm.noise import Keys, normal
-from mlvgm_robust.audit.check import CheckInfo, Finding, NoPower, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NoPower
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import percent
 from mlvgm_robust.checks.config import LeakHistoryConfig
 from mlvgm_robust.checks.differences import gradient_of

@@ -10,7 +10,8 @@ import torch
 from mlvgm.noise import Keys, uniform
 from mlvgm.statistics import wilson
 from mlvgm_robust.audit.attempts import worth
-from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Status, Subject, adjusted
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NotRun, Status
+from mlvgm_robust.audit.subject import Subject, adjusted
 from mlvgm_robust.checks.comparison import changed, counts, estimate, fallen, percent, points, worst
 from mlvgm_robust.checks.config import LeakImagesConfig
 from mlvgm_robust.checks.power import answered, tried

@@ -10,7 +10,8 @@ import torch
 from mlvgm.noise import Keys
 from mlvgm_robust.attacks.apgd_ce import ApgdCe
 from mlvgm_robust.attacks.apgd_dlr import ApgdDlr
-from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Status, Subject, adjusted, effort
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NotRun, Status
+from mlvgm_robust.audit.subject import Subject, adjusted, effort
 from mlvgm_robust.checks.comparison import counts, estimate, fallen, percent, worst
 from mlvgm_robust.checks.config import LossSaneConfig
 from mlvgm_robust.checks.power import answered, tried

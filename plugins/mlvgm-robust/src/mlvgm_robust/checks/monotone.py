@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from mlvgm_robust.audit.check import CheckInfo, Finding
+from mlvgm_robust.audit.finding import CheckInfo, Finding
 from mlvgm_robust.checks.comparison import LIKELY, counts, estimate, fallen, worst
 
 if TYPE_CHECKING:

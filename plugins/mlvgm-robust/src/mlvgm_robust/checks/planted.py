@@ -10,7 +10,8 @@ import torch
 from mlvgm.noise import Keys, normal
 from mlvgm_robust.attacks.geometry import distance, per_image, project, steepest
 from mlvgm_robust.attacks.losses import margin
-from mlvgm_robust.audit.check import NotRun, Subject
+from mlvgm_robust.audit.finding import NotRun
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.evaluation.defence import Backward, Defence
 from mlvgm_robust.evaluation.target import Target
 

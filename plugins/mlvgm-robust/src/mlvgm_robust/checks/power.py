@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mlvgm_robust.audit.check import CheckInfo, Finding, Status, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, Status
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import estimate, fallen
 from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.noise import AddNoise

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import percent, points
 from mlvgm_robust.checks.config import ResubmissionConfig
 from mlvgm_robust.evaluation.target import Target

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mlvgm_robust.audit.check import CheckInfo, Finding, Subject, adjusted
+from mlvgm_robust.audit.finding import CheckInfo, Finding
+from mlvgm_robust.audit.subject import Subject, adjusted
 from mlvgm_robust.checks.config import SanityRestartsConfig
 from mlvgm_robust.checks.monotone import monotone
 

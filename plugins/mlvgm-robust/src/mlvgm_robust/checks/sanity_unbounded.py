@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlvgm.statistics import wilson
-from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject, adjusted, effort
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NotRun
+from mlvgm_robust.audit.subject import Subject, adjusted, effort
 from mlvgm_robust.checks.comparison import estimate, percent
 from mlvgm_robust.checks.config import SanityUnboundedConfig
 

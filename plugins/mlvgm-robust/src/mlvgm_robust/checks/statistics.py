@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mlvgm.statistics import mcnemar, wilson
-from mlvgm_robust.audit.check import CheckInfo, Finding, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import percent
 from mlvgm_robust.checks.config import StatisticsConfig
 from mlvgm_robust.evaluation.defence import Defence

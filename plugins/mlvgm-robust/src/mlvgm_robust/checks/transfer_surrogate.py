@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlvgm_robust.audit.check import CheckInfo, Finding, NotRun, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NotRun
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import counts, estimate, fallen
 from mlvgm_robust.checks.config import TransferSurrogateConfig
 from mlvgm_robust.checks.power import answered, tried

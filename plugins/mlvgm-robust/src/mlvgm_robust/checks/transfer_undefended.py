@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlvgm_robust.attacks.transfer import Transfer
-from mlvgm_robust.audit.check import CheckInfo, Finding, NoPower, NotRun, Subject
+from mlvgm_robust.audit.finding import CheckInfo, Finding, NoPower, NotRun
+from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import counts, estimate, fallen, worst
 from mlvgm_robust.checks.config import TransferUndefendedConfig
 from mlvgm_robust.checks.power import Power, answered, tried
