@@ -53,7 +53,7 @@ mlvgm_purifier = Component(
     summary="blur, L2 noise, encode, replace fine latents by prior draws, decode (arXiv 2412.03453)",
     factory="mlvgm_robust.purifiers.mlvgm:build",
     config="mlvgm_robust.purifiers.config:MlvgmConfig",
-    capabilities={"needs_generator": True, "needs_encoder": True, "differentiable": True},
+    capabilities={"needs_generator": True, "needs_encoder": True, "differentiable": True, "alphas": True},
 )
 noise_purifier = Component(
     summary="baseline: Gaussian noise of a fixed L2 norm, nothing else",

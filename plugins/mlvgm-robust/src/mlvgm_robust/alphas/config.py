@@ -85,7 +85,7 @@ def alphas_config(settings: Settings, *, threads: int) -> AlphasConfig:
     why = "choosing alphas"
     own = {"attack.name": Setting("fgsm", why)} | own
     purifier = resolved_component("purifier", part(own, "purifier"))
-    if not purifier.component.capabilities.get("needs_encoder"):
+    if not purifier.component.capabilities.get("alphas"):
         raise ConfigError(
             f"purifier '{purifier.entry.name}' has no latents to choose alphas for", hint="take --purifier mlvgm"
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mlvgm.errors import ConfigError
 from mlvgm_robust.evaluation.defence import Defence
+from mlvgm_robust.purifiers.has_alphas import HasAlphas
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,14 +102,14 @@ class AlphaProblem:
         return with_alphas(self.defence, alphas)
 
 
-def purifier_of(defence: Defence) -> Any:
+def purifier_of(defence: Defence) -> HasAlphas:
     """The purifier of a defence that resamples latents.
 
     Raises:
         ConfigError: it is of another kind.
     """
     purifier = defence.purifier
-    if not all(hasattr(purifier, part) for part in ("generator", "alphas", "encode")):
+    if not isinstance(purifier, HasAlphas):
         raise ConfigError(
             f"alphas are chosen for a purifier with a generator, came {type(purifier).__name__}",
             hint="take --purifier mlvgm",
@@ -126,7 +127,7 @@ def with_alphas(defence: Defence, alphas: Sequence[float]) -> Defence:
     if len(alphas) != len(purifier.alphas):
         raise ConfigError(f"{len(alphas)} alphas for a generator with {len(purifier.alphas)} latents")
     scaled = tuple(scale * alpha for scale, alpha in zip(purifier.alphas, alphas, strict=True))
-    return replace(defence, purifier=replace(purifier, alphas=scaled))
+    return replace(defence, purifier=purifier.with_alphas(scaled))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from mlvgm.noise import Keys
 from mlvgm.protocols.attack import Norm
 from mlvgm_robust.attacks.geometry import per_image, project, steepest
 from mlvgm_robust.attacks.incumbents import Incumbents
+from mlvgm_robust.purifiers.has_alphas import HasAlphas
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +50,7 @@ class KeptLatents:
             ConfigError: the purifier has no generator, keeps nothing, or has no exact gradient.
         """
         purifier = target.defence.purifier
-        if not all(hasattr(purifier, part) for part in ("generator", "alphas", "encode")):
+        if not isinstance(purifier, HasAlphas):
             raise ConfigError(
                 f"attack '{name}' needs a purifier with a generator, came {type(purifier).__name__}",
                 hint="take --purifier mlvgm with --set compare=false, or another attack",
@@ -59,7 +60,7 @@ class KeptLatents:
                 f"attack '{name}' needs the encoder's exact gradient, the target has {target.backward}",
                 hint="take a generator with an encoder of its own, or another attack",
             )
-        if all(alpha == 1 for alpha in purifier.alphas):  # type: ignore[union-attr]
+        if all(alpha == 1 for alpha in purifier.alphas):
             raise ConfigError(f"attack '{name}': the purifier keeps no latent, all its alphas are 1")
         return cls(target, purifier, context.eot)
 

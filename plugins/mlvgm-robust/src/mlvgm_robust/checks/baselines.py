@@ -16,6 +16,7 @@ from mlvgm_robust.checks.config import BaselinesConfig
 from mlvgm_robust.checks.transfer_surrogate import with_other_alphas
 from mlvgm_robust.evaluation.defence import Defence
 from mlvgm_robust.purifiers.blur import Blur, gaussian_blur
+from mlvgm_robust.purifiers.has_alphas import HasAlphas
 from mlvgm_robust.purifiers.noise import AddNoise
 
 if TYPE_CHECKING:
@@ -47,13 +48,8 @@ class Baselines:
         blur = _blur_of(subject, distortion)
         if blur is not None:
             others[f"blur of sigma {blur:.3g}"] = Defence(classifier, Blur(blur))
-        try:
-            reconstructing = with_other_alphas(defence)
-        except NotRun:
-            pass
-        else:
-            if any(defence.purifier.alphas):  # type: ignore[attr-defined]
-                others["α = 0"] = reconstructing
+        if isinstance(defence.purifier, HasAlphas) and any(defence.purifier.alphas):
+            others["α = 0"] = with_other_alphas(defence)
         own = context.attempt(subject)
         attempts = {"defence": own}
         attempts |= {name: context.attempt(subject, defence=other) for name, other in others.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlvgm_robust.audit.finding import CheckInfo, Finding, NotRun
@@ -10,6 +10,7 @@ from mlvgm_robust.audit.subject import Subject
 from mlvgm_robust.checks.comparison import counts, estimate, fallen
 from mlvgm_robust.checks.config import TransferSurrogateConfig
 from mlvgm_robust.checks.power import answered, tried
+from mlvgm_robust.purifiers.has_alphas import HasAlphas
 
 if TYPE_CHECKING:
     from mlvgm_robust.audit.attempts import AuditContext
@@ -53,8 +54,8 @@ def with_other_alphas(defence: Defence) -> Defence:
     Raises:
         NotRun: its purifier has no alphas.
     """
-    alphas = getattr(defence.purifier, "alphas", None)
-    if not (isinstance(alphas, tuple) and alphas and is_dataclass(defence.purifier)):
+    purifier = defence.purifier
+    if not isinstance(purifier, HasAlphas):
         raise NotRun("the purifier has no alphas")
-    other = (0.0 if any(alphas) else 0.5,) * len(alphas)
-    return replace(defence, purifier=replace(defence.purifier, alphas=other))
+    other = (0.0 if any(purifier.alphas) else 0.5,) * len(purifier.alphas)
+    return replace(defence, purifier=purifier.with_alphas(other))

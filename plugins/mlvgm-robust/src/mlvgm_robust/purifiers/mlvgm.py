@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -64,6 +65,12 @@ class MlvgmPurifier:
 
     def to(self, device: torch.device | str) -> Self:
         return replace(self, generator=self.generator.to(device))
+
+    def with_alphas(self, alphas: Sequence[float]) -> Self:
+        """See :class:`mlvgm_robust.purifiers.has_alphas.HasAlphas`."""
+        if len(alphas) != len(self.alphas):
+            raise ConfigError(f"{len(alphas)} alphas for a generator with {len(self.alphas)} latents")
+        return replace(self, alphas=tuple(alphas))
 
     def noise(self, keys: Keys) -> PurificationNoise:
         return PurificationNoise(ImageNoise(keys), self.generator.draw_noise(keys, tied=False))
