@@ -23,7 +23,7 @@ def ended(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, s
     [
         (("runs", "show", "nowhere"), "'nowhere' is not a run directory (no config.yaml)", "see `mlvgm runs list`"),
         (("runs", "show"), "Missing argument", "see `mlvgm runs show --help`"),
-        (("plugins", "info", "nvae"), "expected KIND/NAME, got 'nvae'", "generators/nvae"),
+        (("plugins", "info", "nvae"), "expected KIND/NAME, got 'nvae'", "plugins list"),
         (("run", "purify", "-n", "x"), "Invalid value for '--limit' / '-n'", "see `mlvgm run purify --help`"),
         (("run", "purify", "--nosuch"), "No such option: --nosuch", "see `mlvgm run purify --help`"),
         (("nosuch",), "No such command 'nosuch'", "see `mlvgm --help`"),

@@ -100,7 +100,9 @@ def test_changed_configuration_and_weights_are_noticed(tmp_path: Path, monkeypat
         check_unchanged(before, config)
 
 
-@pytest.mark.parametrize("text", ["limit: 4\n", "run: purify\nthreads: 1\n", "data: 3\ndata.name: x\n"])
+@pytest.mark.parametrize(
+    "text", ["run: purify\nlimit: 4\n", "run: purify\nthreads: 1\n", "run: purify\ndata: 3\ndata.name: x\n"]
+)
 def test_a_configuration_that_is_no_runs_own_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text)
@@ -108,6 +110,12 @@ def test_a_configuration_that_is_no_runs_own_is_named(tmp_path: Path, text: str)
         stored(tmp_path)
     assert str(refused.value).startswith(f"'{path}' is not a run's config.yaml: ")
     assert str(refused.value).count("run.data: is required") == ("data" not in text)
+
+
+def test_a_configuration_that_names_no_job_is_no_runs_own(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("limit: 4\n")
+    with pytest.raises(InputError, match=r"is not a run's config\.yaml: it names no job"):
+        stored(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["rows", "attacks"])
