@@ -92,6 +92,7 @@ class JobComponent:
         summary: one line.
         job: ``"module:attribute"`` of a class or function without arguments that makes a
             :class:`mlvgm.protocols.job.Job`. Neither its module nor what it does before ``load`` should import torch.
+            Empty: the command is the whole of it, without a run directory.
         command: ``"module:function"`` of a Typer function with the job's own options, which returns the settings they
             stand for, by dotted key; options that every job has are added. Its module imports neither torch nor
             pydantic.
